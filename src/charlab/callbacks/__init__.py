@@ -1,0 +1,1 @@
+"""What happens beside training: metric rows, samples, checkpoints, the progress bar."""

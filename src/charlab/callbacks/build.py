@@ -1,0 +1,63 @@
+"""The callbacks of a run, from its configuration."""
+
+from collections.abc import Sequence
+
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from rich.console import Console
+
+from charlab.callbacks.clock import TrainClock
+from charlab.callbacks.progress import ProgressBar
+from charlab.callbacks.samples import Samples, Sink
+from charlab.callbacks.train_log import TrainLog
+from charlab.config.schema import Config
+from charlab.runs import Run
+from charlab.sampling import Codec
+
+MONITOR = "val/bpc"
+
+
+def build_callbacks(
+    config: Config,
+    run: Run,
+    console: Console,
+    codec: Codec,
+    clock: TrainClock,
+    sinks: Sequence[Sink],
+    *,
+    vocab_size: int,
+    total_steps: int,
+) -> list[Callback]:
+    """In this order: a row is logged before samples stop the clock, the bar shows both."""
+    chosen = config.callbacks
+    train_log = TrainLog(
+        clock,
+        every_n_steps=config.trainer.log_every_n_steps,
+        total_steps=total_steps,
+        vocab_size=vocab_size,
+        divergence=chosen.divergence,
+    )
+    callbacks: list[Callback] = [train_log]
+    if chosen.samples.enabled:
+        callbacks.append(Samples(chosen.samples, codec, clock, sinks))
+    if chosen.progress.enabled:
+        callbacks.append(ProgressBar(chosen.progress, console, train_log, total_steps))
+    if chosen.early_stopping.enabled:
+        callbacks.append(
+            EarlyStopping(
+                MONITOR,
+                patience=chosen.early_stopping.patience,
+                min_delta=chosen.early_stopping.min_delta,
+            )
+        )
+    if chosen.checkpoint.enabled:
+        callbacks.append(
+            ModelCheckpoint(
+                run.checkpoints,
+                filename="best",
+                monitor=MONITOR,
+                save_last=True,
+                enable_version_counter=False,
+            )
+        )
+    return callbacks

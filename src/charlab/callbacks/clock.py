@@ -1,0 +1,28 @@
+"""The time spent training, without validation, sampling and checkpoints."""
+
+import time
+from typing import final
+
+
+@final
+class TrainClock:
+    """A stopwatch. Whatever interrupts training stops it; the next batch starts it again, so that
+    interruptions that follow each other count once."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._running_since_s: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        if self._running_since_s is None:
+            return self._seconds
+        return self._seconds + time.perf_counter() - self._running_since_s
+
+    def start(self) -> None:
+        if self._running_since_s is None:
+            self._running_since_s = time.perf_counter()
+
+    def stop(self) -> None:
+        self._seconds = self.seconds
+        self._running_since_s = None

@@ -1,0 +1,70 @@
+"""Draws samples while training, without touching the training."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from charlab.callbacks.clock import TrainClock
+from charlab.config.schema import SamplesConfig
+from charlab.lit import CharLitModule
+from charlab.sampling import Codec, Sample, sample
+
+# takes the samples of one draw and its step
+Sink = Callable[[Sequence[Sample], int], None]
+
+
+@final
+class Samples(Callback):
+    """Samples every config.every_n_steps steps and after each validation, once a step.
+
+    Each draw has a generator seeded by (config.seed, step): a draw does not depend on the ones
+    before it, and the global generators are left alone.
+    """
+
+    def __init__(
+        self, config: SamplesConfig, codec: Codec, clock: TrainClock, sinks: Sequence[Sink]
+    ) -> None:
+        self.config = config
+        self.codec = codec
+        self.clock = clock
+        self.sinks = sinks
+        self._last_step = -1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.config.every_n_steps == 0:
+            self._draw(trainer, module)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._draw(trainer, module)
+
+    def _draw(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, CharLitModule)
+        step = trainer.global_step
+        if step == self._last_step or not trainer.is_global_zero:
+            return
+        self._last_step = step
+        config = self.config
+        self.clock.stop()
+        drawn = sample(
+            module.model,
+            self.codec,
+            sample_generator(config.seed, step, module.device),
+            prompts=config.prompts,
+            temperatures=config.temperatures,
+            num_samples=config.num_samples,
+            max_length=config.max_length,
+            top_k=config.top_k,
+            top_p=config.top_p,
+        )
+        for sink in self.sinks:
+            sink(drawn, step)
+
+
+def sample_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """A generator that no other part of a run uses."""
+    # 1,000,003 is prime: (seed, step) pairs of a run do not meet
+    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)

@@ -1,0 +1,1 @@
+"""Configuration: schema, checks, composition. Imports no torch."""

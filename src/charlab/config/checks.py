@@ -1,0 +1,95 @@
+"""The rules that types alone cannot express: ranges, choices, and options that belong together."""
+
+import math
+from dataclasses import Field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from charlab.config.mistakes import fixed_kind, wrong_value
+from charlab.config.options import KIND_OPTION, schema_name, schemas_of, value_type
+from charlab.config.schema import SCHEMAS
+from charlab.errors import UsageError
+
+
+def check(config: DictConfig) -> None:
+    """Enforce the ranges of the schema and the rules between options.
+
+    config  typed by `schema.Config`, its references resolved
+
+    Raises UsageError for the first option that breaks a rule.
+    """
+    _check_section(config, "")
+    _check_kinds(config)
+    _check_budget(config)
+
+
+def _check_section(section: DictConfig, prefix: str) -> None:
+    schema = OmegaConf.get_type(section)
+    assert schema is not None
+    if not is_dataclass(schema):
+        group = prefix.rstrip(".")
+        raise UsageError(
+            f"the chosen file of conf/{group}/ has no schema",
+            expected=f"`- /schema/{group}/NAME@_here_` first among its defaults, NAME one of "
+            + ", ".join(sorted(name.partition("/")[2] for name in schemas_of(group))),
+            got=f"a file of conf/{group}/ without it",
+            option=group,
+        )
+    for field in fields(schema):
+        name = prefix + field.name
+        if OmegaConf.is_missing(section, field.name) or (
+            name in KIND_OPTION and section[field.name] is None
+        ):
+            raise UsageError(
+                f"{name} has no value",
+                expected=f"{name}=CHOICE, a file of conf/{name}/" if name in KIND_OPTION else "",
+                got="nothing",
+                option=name,
+            )
+        value = section[field.name]
+        if isinstance(value, DictConfig):
+            _check_section(value, f"{name}.")
+        else:
+            _check_values(name, field, value)
+
+
+def _check_values(name: str, field: Field[Any], value: Any) -> None:
+    values = list(value) if isinstance(value, ListConfig) else [value]
+    for item in values:
+        if item is not None and not _within(item, field):
+            raise wrong_value(name, item, got=str(value) if item is not value else "")
+
+
+def _within(value: Any, field: Field[Any]) -> bool:
+    limits = field.metadata
+    return (
+        # OmegaConf lets a list pass for an item of a list.
+        isinstance(value, value_type(field).item)
+        and (not isinstance(value, float) or math.isfinite(value))
+        and ("ge" not in limits or value >= limits["ge"])
+        and ("gt" not in limits or value > limits["gt"])
+        and ("le" not in limits or value <= limits["le"])
+        and ("lt" not in limits or value < limits["lt"])
+        and ("choices" not in limits or value in limits["choices"])
+    )
+
+
+def _check_kinds(config: DictConfig) -> None:
+    """A run is read back by its kinds, so each must fit the schema that its options have."""
+    for group, key in KIND_OPTION.items():
+        kind = config[group][key]
+        name = schema_name(group, kind)
+        if name is None or OmegaConf.get_type(config[group]) is not SCHEMAS[name]:
+            raise fixed_kind(f"{group}.{key}", kind)
+
+
+def _check_budget(config: DictConfig) -> None:
+    if config.trainer.max_steps is None and config.trainer.max_epochs is None:
+        raise UsageError(
+            "nothing says when training ends",
+            expected="trainer.max_epochs or trainer.max_steps, or both (the first one ends it)",
+            got="null for both",
+            hint="trainer.max_epochs=30",
+            option="trainer.max_epochs",
+        )

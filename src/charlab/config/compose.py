@@ -1,0 +1,149 @@
+"""Hydra composes the configuration here, and does nothing else. No other module imports it.
+
+Hydra's own way to run a job writes files, reconfigures logging and cuts tracebacks short, and under
+`-m` it runs all jobs in one process, which a run with several devices or a W&B run does not
+survive. So the composed configuration is all that is taken from it.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+from typing import final
+
+import yaml  # type: ignore[import-untyped]
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from charlab.config.checks import check
+from charlab.config.mistakes import first_line
+from charlab.config.overrides import Mode, parse
+from charlab.config.references import resolve
+from charlab.config.schema import SCHEMAS, Config
+from charlab.config.translate import Source, translate
+from charlab.errors import UsageError
+
+# What Hydra raises for a mistake in a file or an override; ValueError and OSError are its own too.
+MISTAKES = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, OSError)
+
+
+@final
+class Composer:
+    """The files of conf/, and what they compose to.
+
+    conf        the folder with config.yaml
+    name        the file to start from, without .yaml
+    extra_conf  one more folder to look for choices in, after conf
+    """
+
+    def __init__(self, conf: Path, name: str, extra_conf: Path | None) -> None:
+        _register_schemas()
+        version.setbase("1.3")
+        search_path = create_config_search_path(str(conf))
+        if extra_conf is not None:
+            search_path.prepend(
+                provider="command-line",
+                path=f"file://{extra_conf}",
+                anchor=SearchPathQuery(provider="schema"),
+            )
+        self.folders = [conf] if extra_conf is None else [conf, extra_conf]
+        self.name = name
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise UsageError(
+                    f"there is no folder {folder}", expected="a folder laid out as conf/ is"
+                )
+        self._hydra = Hydra("train", ConfigLoaderImpl(search_path))
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration of one job: typed, checked, its references resolved, read-only."""
+        config = self.compose_unchecked(overrides)
+        with open_dict(config):
+            del config["hydra"]
+        resolve(config)
+        check(config)
+        OmegaConf.set_readonly(config, True)
+        return config
+
+    def compose_unchecked(self, overrides: Sequence[str], mode: Mode = "run") -> DictConfig:
+        """As `compose`, before references are resolved and ranges checked, with Hydra's section."""
+        with self._translated(overrides, mode):
+            return self._hydra.compose_config(
+                self.name, list(overrides), RunMode.RUN if mode == "run" else RunMode.MULTIRUN
+            )
+
+    def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
+        """The overrides of each job of a sweep, as Hydra's basic sweeper multiplies them out.
+
+        What hydra.sweeper.params of a file sweeps over comes first, the command line after it.
+        """
+        config = self.compose_unchecked(overrides, "multirun")
+        in_file = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+        swept = [*in_file, *config.hydra.overrides.task]
+        with self._translated(overrides, "multirun"):
+            parsed = parse(swept, "multirun", self._hydra.config_loader)
+            (jobs,) = BasicSweeper.split_arguments(parsed, None)
+        return [[*config.hydra.overrides.hydra, *job] for job in jobs]
+
+    @cached_property
+    def choices(self) -> dict[str, list[str]]:
+        """The choices of each group, `hydra` and the schemas left out."""
+        loader = self._hydra.config_loader
+        groups = [name for name in loader.list_groups("") if name not in ("hydra", "schema")]
+        return {group: loader.get_group_options(group) for group in groups}
+
+    def files_with_schema(self, schema_name: str) -> list[str]:
+        """The choices whose file takes a schema, such as `custom_gru` for `model/custom_gru`."""
+        group = schema_name.partition("/")[0]
+        files = [file for folder in self.folders for file in (folder / group).glob("*.yaml")]
+        marker = f"/schema/{schema_name}@_here_"
+        return sorted(file.stem for file in files if marker in file.read_text("utf-8"))
+
+    def show_info(self, what: str, overrides: Sequence[str]) -> None:
+        """Print how the configuration came about, in Hydra's words."""
+        with self._translated(overrides, "run"):
+            self._hydra.show_info(what, self.name, list(overrides))
+
+    def shell_completion(self, command: Sequence[str]) -> None:
+        """Print what `install=bash`, `uninstall=bash` or `query=bash` asks for."""
+        with self._translated((), "run"):
+            self._hydra.shell_completion(self.name, list(command))
+
+    @contextmanager
+    def _translated(self, overrides: Sequence[str], mode: Mode) -> Iterator[None]:
+        """Turn what Hydra raises for a mistake into a UsageError."""
+        parsed = parse(overrides, mode, self._hydra.config_loader)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # a folder to search is missing
+                yield
+        except UserWarning as warning:
+            raise UsageError(first_line(warning)) from warning
+        except (
+            HydraException,
+            OmegaConfBaseException,
+            yaml.YAMLError,
+            ValueError,
+            OSError,
+        ) as error:
+            owners = {name: self.files_with_schema(name) for name in SCHEMAS}
+            raise translate(error, parsed, Source(self.folders, owners)) from error
+
+
+@cache
+def _register_schemas() -> None:
+    store = ConfigStore.instance()
+    store.store(group="schema", name="config", node=Config)
+    for path, schema in SCHEMAS.items():
+        group, _, name = path.rpartition("/")
+        store.store(group=f"schema/{group}", name=name, node=schema)

@@ -1,0 +1,161 @@
+"""The command line of train.py: read it, compose, check, then hand over to the job.
+
+Nothing here imports torch, Lightning or W&B: a mistake, `--help` and `--cfg job` take less than a
+second, and the job loads what it needs.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Never, NoReturn, final
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from charlab.config.compose import Composer
+from charlab.config.help import help_page
+from charlab.config.multirun import run_jobs
+from charlab.config.nearest import did_you_mean, nearest_options
+from charlab.config.options import all_options, sections
+from charlab.config.references import resolve
+from charlab.errors import CharlabError, UsageError
+
+# What train.py does with a checked configuration and the overrides that led to it.
+Job = Callable[[DictConfig, Sequence[str]], None]
+
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+def run(job: Job, script: str) -> NoReturn:
+    """Run the command line of `script`, which has conf/ beside it, and exit.
+
+    Exit code 2 for a mistake in the command line or in a file of conf/, that of the CharlabError
+    that the job raises, 0 when it returns. Other exceptions pass through.
+    """
+    sys.exit(main(sys.argv[1:], job, Path(script).resolve()))
+
+
+def main(argv: Sequence[str], job: Job, script: Path) -> int:
+    """As `run`, returning the exit code."""
+    try:
+        return _dispatch(argv, job, script)
+    except CharlabError as error:
+        if os.environ.get("CHARLAB_DEBUG") == "1":
+            traceback.print_exc()
+        print(_painted("error: ") + str(error), file=sys.stderr)
+        return error.exit_code
+
+
+def _dispatch(argv: Sequence[str], job: Job, script: Path) -> int:
+    flags = _parse(argv)
+    overrides: list[str] = flags.overrides
+    extra_conf = None if flags.config_dir is None else Path(flags.config_dir).resolve()
+    composer = Composer(script.parent / "conf", flags.config_name, extra_conf)
+    if flags.help:
+        print(help_page(composer, overrides))
+    elif flags.cfg:
+        print(_composed_yaml(composer, overrides, flags.package, flags.resolve), end="")
+    elif flags.info:
+        composer.show_info(flags.info, overrides)
+    elif flags.shell_completion:
+        composer.shell_completion(overrides)
+    elif flags.multirun:
+        command = [sys.executable, str(script), f"--config-name={flags.config_name}"]
+        if extra_conf is not None:
+            command.append(f"--config-dir={extra_conf}")
+        jobs = composer.jobs(overrides)
+        for number, job_overrides in enumerate(jobs, 1):
+            _check_job(composer, job_overrides, f"job {number} of {len(jobs)}: ")
+        return run_jobs(command, jobs)
+    else:
+        job(_checked(composer, overrides), overrides)
+    return 0
+
+
+def _checked(composer: Composer, overrides: Sequence[str]) -> DictConfig:
+    config = composer.compose(overrides)
+    if config.data.name == "names":
+        from charlab.data.names import check_names_config  # 0.2 s, for numpy
+
+        check_names_config(config.data)
+    return config
+
+
+def _check_job(composer: Composer, overrides: Sequence[str], where: str) -> None:
+    try:
+        _checked(composer, overrides)
+    except UsageError as error:
+        raise UsageError(
+            where + error.what,
+            expected=error.expected,
+            got=error.got,
+            hint=error.hint,
+            option=error.option,
+        ) from error
+
+
+def _composed_yaml(
+    composer: Composer, overrides: Sequence[str], section: str | None, is_resolved: bool
+) -> str:
+    """The configuration as it was composed, out of range or not: this is where one looks why."""
+    config = composer.compose_unchecked(overrides)
+    with open_dict(config):
+        del config["hydra"]
+    if is_resolved:
+        resolve(config)
+    shown = config
+    if section is not None:
+        shown = OmegaConf.select(config, section, default=None)
+        if not isinstance(shown, DictConfig):
+            names = list(sections())
+            raise UsageError(
+                f"{section} is not a section{did_you_mean(nearest_options(section, names))}",
+                expected=f"one of {', '.join(names)}",
+                got=f"--package {section}",
+            )
+    return OmegaConf.to_yaml(shown)
+
+
+@final
+class _Parser(argparse.ArgumentParser):
+    """Raises its errors in the form that all others have."""
+
+    def error(self, message: str) -> Never:
+        raise UsageError(message, hint="python train.py --help")
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--help", "-h", action="store_true")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=["job"])
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--info", "-i", nargs="?", const="defaults-tree", choices=INFO)
+    parser.add_argument("--config-name", "-cn", default="config")
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    flags, unknown = parser.parse_known_intermixed_args(list(argv))
+    if unknown:
+        raise _unknown_flag(unknown[0])
+    return flags
+
+
+def _unknown_flag(flag: str) -> UsageError:
+    name, _, value = flag.lstrip("-").partition("=")
+    guesses = [name] if name in all_options() else nearest_options(name, all_options())
+    return UsageError(
+        f"{flag} is not a flag",
+        expected="options without dashes: OPTION=VALUE",
+        got=flag,
+        hint=f"{guesses[0]}={value or 'VALUE'}" if guesses else "python train.py --help",
+        option=name,
+    )
+
+
+def _painted(text: str) -> str:
+    is_plain = not sys.stderr.isatty() or "NO_COLOR" in os.environ
+    return text if is_plain else f"\x1b[1;31m{text}\x1b[0m"

@@ -1,0 +1,115 @@
+"""The configuration of a run that was made, typed again. No Hydra here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from charlab.config.checks import check
+from charlab.config.mistakes import fixed_kind, from_omegaconf, plain, unknown_option
+from charlab.config.options import (
+    KIND_OPTION,
+    KIND_OPTIONS,
+    all_options,
+    schema_name,
+    schemas_of,
+    sections,
+)
+from charlab.config.references import resolve
+from charlab.config.schema import SCHEMAS, Config
+from charlab.errors import UsageError
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """A run directory's config.yaml with `overrides` (`data.path=FILE`), typed and checked.
+
+    Its kinds (model.cell, data.name, optimizer.name, scheduler.name) say which schemas it has.
+    Raises UsageError for a file that is missing, is not YAML or has options that this version does
+    not know, and for overrides as train.py does. The result is read-only, as a composed one.
+    """
+    stored = _read(path)
+    config = OmegaConf.structured(Config)
+    for group, key in KIND_OPTION.items():
+        kind = OmegaConf.select(stored, f"{group}.{key}")
+        name = schema_name(group, kind) if isinstance(kind, str) else None
+        if name is None:
+            known = sorted(schema.partition("/")[2] for schema in schemas_of(group))
+            raise UsageError(
+                f"{path} is not the configuration of a run that this version knows",
+                expected=f"{group}.{key}, one of {', '.join(known)}",
+                got=plain(kind),
+                option=f"{group}.{key}",
+            )
+        config[group] = OmegaConf.structured(SCHEMAS[name])
+    try:
+        config.merge_with(stored)
+    except OmegaConfBaseException as error:
+        raise _of_another_version(path, error) from error
+    for override in overrides:
+        _apply(config, override)
+    resolve(config)
+    check(config)
+    OmegaConf.set_readonly(config, True)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def to_container(config: DictConfig) -> dict[str, Any]:
+    """`config` as dicts, lists and scalars alone, which checkpoints and loggers can keep."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _read(path: Path) -> DictConfig:
+    """The file as it stands, untyped."""
+    hint = "give the folder of a run, which holds config.yaml"
+    try:
+        stored = OmegaConf.load(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {path}", hint=hint) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path} cannot be read: {reason}", expected="YAML in UTF-8") from error
+    if not isinstance(stored, DictConfig):
+        raise UsageError(f"{path} is not a configuration", expected="a YAML mapping", hint=hint)
+    return stored
+
+
+def _of_another_version(path: Path, error: OmegaConfBaseException) -> UsageError:
+    mistake = from_omegaconf(error, got=f"{error.full_key} in {path}", owners={})
+    return UsageError(
+        f"{path}: {mistake.what}",
+        expected=mistake.expected,
+        got=mistake.got,
+        hint="the version of charlab that made the run, or mend the file",
+        option=mistake.option,
+    )
+
+
+def _apply(config: DictConfig, override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise UsageError(
+            f"{plain(override)} is not an override",
+            expected="OPTION=VALUE, such as data.batch_size=32",
+            got=override,
+        )
+    if name in KIND_OPTIONS:
+        raise fixed_kind(name, text)
+    if name not in all_options() and name not in sections():
+        raise unknown_option(name, got=override, value=text, owners={})
+    try:
+        config.merge_with_dotlist([override])
+    except yaml.YAMLError as error:
+        raise UsageError(
+            f"the value of {name} cannot be read",
+            expected="brackets and quotes in pairs",
+            got=override,
+            option=name,
+        ) from error
+    except OmegaConfBaseException as error:
+        raise from_omegaconf(error, got=override, value=text, owners={}) from error

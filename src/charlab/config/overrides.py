@@ -1,0 +1,143 @@
+"""The overrides of a command line, read by Hydra's grammar before anything is composed."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+
+from charlab.config.mistakes import fixed_kind, guess_names, no_such_choice, plain, unknown_option
+from charlab.config.nearest import did_you_mean
+from charlab.config.options import (
+    GLOBAL_GROUPS,
+    KIND_OPTIONS,
+    all_options,
+    sections,
+    value_type,
+)
+from charlab.errors import UsageError
+
+Mode = Literal["run", "multirun"]
+
+# All that is left of Hydra's own options: the others say how Hydra runs a job, which it does not.
+HYDRA_OPTIONS = ("hydra.searchpath", "hydra.sweeper.params")
+
+
+def parse(lines: Sequence[str], mode: Mode, loader: ConfigLoader) -> list[Override]:
+    """The overrides, with the mistakes ruled out that need no configuration to be seen.
+
+    Raises UsageError for one that cannot be read, adds or deletes an option, has several values
+    without -m, or concerns how Hydra runs jobs.
+    """
+    try:
+        overrides = OverridesParser.create(loader).parse_overrides(list(lines))
+    except OverrideParseException as error:
+        raise _malformed(error.override) from error
+    for line, override in zip(lines, overrides, strict=True):
+        if not override.key_or_group:
+            raise _malformed(line)
+        if override.is_hydra_override():
+            _check_hydra_option(line, override)
+        else:
+            _check_form(line, override)
+        _check_values(line, override, mode, loader)
+    return overrides
+
+
+def _malformed(line: str) -> UsageError:
+    name, equals, value = line.partition("=")
+    name = name.lstrip("+~")
+    base = re.split(r"[^\w./]", name)[0]
+    if not equals or base != name or not name:
+        known = base in all_options() or base in sections() or base in GLOBAL_GROUPS
+        guesses = [base] if known else guess_names(base)
+        return UsageError(
+            f"{plain(line)} is not an override{'' if known else did_you_mean(guesses)}",
+            expected="OPTION=VALUE or GROUP=CHOICE, such as model.hidden_size=256",
+            got=line,
+            hint=f"{guesses[0]}=VALUE" if guesses else "python train.py --help",
+            option=base,
+        )
+    bracketed = value.startswith(("[", "{"))
+    return UsageError(
+        f"the value of {name} cannot be read",
+        expected="brackets and quotes in pairs; quotes around a text with spaces, commas, brackets"
+        " or quotes",
+        got=line,
+        hint=f"'{name}=[a,\"b c\"]'" if bracketed else f"'{name}=\"{value}\"'",
+        option=name,
+    )
+
+
+def _check_hydra_option(line: str, override: Override) -> None:
+    if not override.key_or_group.startswith(HYDRA_OPTIONS):
+        raise UsageError(
+            f"{override.key_or_group} has no effect: Hydra composes here, and runs nothing",
+            expected=f"of Hydra's own options only {' and '.join(HYDRA_OPTIONS)}",
+            got=line,
+            hint="paths.runs=FOLDER says where results go; -m runs several jobs",
+            option=override.key_or_group,
+        )
+
+
+def _check_form(line: str, override: Override) -> None:
+    """The options are those of the schema: they can be changed, not added, moved or deleted."""
+    name = override.key_or_group
+    value = line.partition("=")[2] or "VALUE"
+    if name in KIND_OPTIONS:
+        raise fixed_kind(name, value)
+    if override.is_delete():
+        raise UsageError(
+            f"{name} cannot be deleted",
+            expected="OPTION=VALUE; callbacks.NAME.enabled=false switches a callback off",
+            got=line,
+            hint=f"{name}={value}",
+            option=name,
+        )
+    if override.is_add() or override.is_force_add():
+        if name not in all_options() and name not in (*sections(), *GLOBAL_GROUPS):
+            raise unknown_option(name, got=line, value=value, owners={})
+        raise UsageError(
+            f"{name} is there already and cannot be added",
+            expected="OPTION=VALUE without +",
+            got=line,
+            hint=f"{name}={value}",
+            option=name,
+        )
+    if override.package is not None:
+        raise UsageError(
+            f"{name} cannot be put elsewhere with @",
+            expected=f"{name}=CHOICE",
+            got=line,
+            hint=f"{name}={value}",
+            option=name,
+        )
+
+
+def _check_values(line: str, override: Override, mode: Mode, loader: ConfigLoader) -> None:
+    name = override.key_or_group
+    if not override.is_sweep_override():
+        choices = loader.get_group_options(name)
+        # `model={hidden_size:3}` sets options of the section
+        if choices and not isinstance(override.value(), str | dict):
+            raise no_such_choice(name, override.value(), choices, got=line)
+    elif mode == "run":
+        option = all_options().get(name)
+        is_list = option is not None and value_type(option.field).is_list
+        raise UsageError(
+            f"{name} has several values",
+            expected="one value; several with -m, which runs one job for each",
+            got=line,
+            hint=f"{name}=[{line.partition('=')[2]}]" if is_list else f"-m {line}",
+            option=name,
+        )
+    elif not override.is_discrete_sweep():
+        raise UsageError(
+            f"{name} has endlessly many values",
+            expected="values that can be counted: A,B,C or range(START,STOP,STEP)",
+            got=line,
+            option=name,
+        )

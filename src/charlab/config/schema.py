@@ -1,0 +1,312 @@
+"""The typed schema of every configuration node: names, types, ranges, defaults, one line of help.
+
+Holds no logic beyond `option`. `conf/` holds the differences between the choices of a group;
+`charlab.config.checks` enforces the ranges; `charlab.config.compose` registers these classes with
+Hydra. Nothing here imports torch, so a mistake is found before torch is loaded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """A dataclass field with a line of help and the range of its values (of each item of a list)."""
+    limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "choices": choices}
+    metadata = {"help": help} | {key: value for key, value in limits.items() if value is not None}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+# ------------------------------------------------------------------------------------------ model
+INITIALISERS = ("torch", "uniform", "xavier", "orthogonal")
+
+
+@dataclass
+class ModelConfig:
+    """embedding -> num_layers recurrent layers of one cell -> logits."""
+
+    cell: str = option(MISSING, "recurrent cell, a key of charlab.cells.CELLS")
+    hidden_size: int = option(128, "units of each recurrent layer", ge=1)
+    num_layers: int = option(1, "recurrent layers stacked", ge=1)
+    embedding_size: int = option(32, "width of the character embedding", ge=1)
+    dropout: float = option(
+        0.0, "dropout on the embedding, between layers and before the logits", ge=0, lt=1
+    )
+    layer_norm: bool = option(False, "layer norm on the input of each layer and of the logits")
+    tie_weights: bool = option(False, "logits use the embedding matrix (projected to its width)")
+    init: str = option("torch", "initialiser of the recurrent weights", choices=INITIALISERS)
+    match_params: Optional[float] = option(
+        None, "solve hidden_size so that the model has this many parameters", gt=0
+    )
+
+
+BIAS_FORMS = ("both", "input", "none")
+BIAS_HELP = "biases: on both products as torch.nn, on the input only, or none"
+FORGET_BIAS_HELP = "bias of the forget gate at the start (Jozefowicz 2015)"
+NONLINEARITY_HELP = "activation of the new state"
+
+
+@dataclass
+class RNNConfig(ModelConfig):
+    nonlinearity: str = option("tanh", NONLINEARITY_HELP, choices=("tanh", "relu"))
+
+
+@dataclass
+class LSTMConfig(ModelConfig):
+    forget_bias: float = option(1.0, FORGET_BIAS_HELP)
+
+
+@dataclass
+class CustomRNNConfig(RNNConfig):
+    bias: str = option("both", BIAS_HELP, choices=BIAS_FORMS)
+
+
+@dataclass
+class CustomLSTMConfig(LSTMConfig):
+    bias: str = option("both", BIAS_HELP, choices=BIAS_FORMS)
+
+
+@dataclass
+class CustomGRUConfig(ModelConfig):
+    bias: str = option("none", BIAS_HELP, choices=BIAS_FORMS)
+    reset: str = option(
+        "before",
+        "reset gate before the matrix product (Cho 2014) or after it (cuDNN, nn.GRU)",
+        choices=("before", "after"),
+    )
+    update_gate: str = option(
+        "admit",
+        "z admits the new state (the notebook) or keeps the old one (nn.GRU)",
+        choices=("admit", "keep"),
+    )
+
+
+# ------------------------------------------------------------------------------------------- data
+@dataclass
+class DataConfig:
+    name: str = option(MISSING, "kind of data set")
+    batch_size: int = option(64, "rows of a batch", ge=1)
+
+
+@dataclass
+class NamesConfig(DataConfig):
+    path: Optional[str] = option(
+        None, "UTF-8 file with one item a line, plain or .gz; null is the bundled list of names"
+    )
+    sha256: Optional[str] = option(None, "checksum the file must have; null accepts any file")
+    val_fraction: float = option(0.1, "part of the distinct items held out to validate", gt=0, lt=1)
+    test_fraction: float = option(0.1, "part of the distinct items held out to test", gt=0, lt=1)
+    split_seed: int = option(0, "seed of the shuffle that splits the items", ge=0)
+    max_length: int = option(256, "longest item accepted, in characters", ge=1)
+    show: bool = option(False, "print what the corpus holds, draw its length histogram, then stop")
+
+
+# ---------------------------------------------------------------------------- optimizer, scheduler
+@dataclass
+class OptimizerConfig:
+    name: str = option(MISSING, "kind of optimizer")
+    lr: float = option(1e-3, "learning rate; the highest one of a schedule", gt=0)
+    beta1: float = option(0.9, "decay of the mean of the gradient", ge=0, lt=1)
+    beta2: float = option(0.999, "decay of the mean of its square", ge=0, lt=1)
+    eps: float = option(1e-8, "added to the root of the second moment", gt=0)
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
+    """Adam (Kingma & Ba 2015)."""
+
+
+@dataclass
+class AdamWConfig(OptimizerConfig):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    weight_decay: float = option(0.01, "decoupled decay of matrices; biases and norms have none", ge=0)
+
+
+@dataclass
+class SchedulerConfig:
+    name: str = option(MISSING, "kind of schedule, over the budget the run really has")
+
+
+@dataclass
+class ConstantConfig(SchedulerConfig):
+    """The learning rate stays as it is."""
+
+
+@dataclass
+class CosineConfig(SchedulerConfig):
+    """Linear warm-up, then half a cosine down to final_lr_fraction of the peak."""
+
+    warmup_fraction: float = option(0.02, "part of the steps that warm up", ge=0, lt=1)
+    final_lr_fraction: float = option(0.05, "last learning rate / highest", ge=0, le=1)
+
+
+@dataclass
+class OneCycleConfig(SchedulerConfig):
+    """One-cycle (Smith & Topin 2018): cosine up to the peak, then cosine down to nearly nothing."""
+
+    warmup_fraction: float = option(0.1, "part of the steps that go up", gt=0, lt=1)
+    initial_lr_fraction: float = option(0.04, "first learning rate / highest", gt=0, le=1)
+    final_lr_fraction: float = option(1e-4, "last learning rate / highest", gt=0, le=1)
+
+
+# ---------------------------------------------------------------------------------------- trainer
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+
+
+@dataclass
+class TrainerConfig:
+    max_epochs: Optional[int] = option(None, "stop after this many passes over train", ge=1)
+    max_steps: Optional[int] = option(None, "stop after this many optimizer steps", ge=1)
+    accelerator: str = option("auto", "where to run", choices=("auto", "cpu", "gpu"))
+    devices: int = option(1, "processes, one a device", ge=1)
+    precision: str = option("32-true", "arithmetic of the forward and backward", choices=PRECISIONS)
+    gradient_clip: float = option(1.0, "largest norm of the gradient; 0 leaves it alone", ge=0)
+    val_every_n_steps: Optional[int] = option(
+        None, "validate every so many steps; null validates after each epoch", ge=1
+    )
+    limit_eval_batches: Optional[int] = option(
+        None, "score only so many batches of validation and test; null scores all", ge=1
+    )
+    log_every_n_steps: int = option(50, "steps between two rows of training metrics", ge=1)
+    deterministic: bool = option(True, "only algorithms that repeat bit for bit")
+    detect_anomaly: bool = option(False, "name the operation that made a NaN (slow)")
+    num_threads: Optional[int] = option(None, "CPU threads of torch; null lets torch choose", ge=1)
+    test: bool = option(True, "score the best checkpoint on the test split when training ends")
+
+
+# ------------------------------------------------------------------------------ logger, callbacks
+@dataclass
+class WandbConfig:
+    mode: str = option(
+        "auto",
+        "auto is online with credentials and offline without; nothing is ever asked",
+        choices=("auto", "online", "offline", "disabled"),
+    )
+    project: str = option("charlab", "W&B project")
+    entity: Optional[str] = option(None, "W&B team or user; null is the account's own")
+    tags: list[str] = option([], "W&B tags")
+
+
+@dataclass
+class CSVConfig:
+    enabled: bool = option(False, "also write Lightning's csv/metrics.csv")
+
+
+@dataclass
+class TensorBoardConfig:
+    enabled: bool = option(False, "also write TensorBoard event files (pip install charlab[tensorboard])")
+
+
+@dataclass
+class LoggerConfig:
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    csv: CSVConfig = field(default_factory=CSVConfig)
+    tensorboard: TensorBoardConfig = field(default_factory=TensorBoardConfig)
+
+
+@dataclass
+class SamplesConfig:
+    enabled: bool = option(True, "draw samples while training")
+    every_n_steps: int = option(500, "steps between two draws", ge=1)
+    prompts: list[str] = option(["", " Trump"], "texts to continue; an empty one starts from nothing")
+    temperatures: list[float] = option([0.5, 1.0], "0 takes the likeliest character", ge=0)
+    num_samples: int = option(4, "samples of each prompt at each temperature", ge=1)
+    max_length: int = option(100, "characters after which a sample is cut", ge=1)
+    top_k: Optional[int] = option(None, "draw among the k likeliest characters", ge=1)
+    top_p: Optional[float] = option(None, "draw among the likeliest that hold this mass", gt=0, le=1)
+    seed: int = option(0, "seed of the generator that samples have for themselves", ge=0)
+    on_screen: int = option(2, "samples of each prompt shown in the terminal", ge=0)
+
+
+@dataclass
+class CheckpointConfig:
+    enabled: bool = option(True, "keep the last checkpoint and the best on validation")
+
+
+@dataclass
+class EarlyStoppingConfig:
+    enabled: bool = option(False, "stop when the validation score no longer falls")
+    patience: int = option(5, "validations without progress before it stops", ge=1)
+    min_delta: float = option(0.0, "bits per character that count as progress", ge=0)
+
+
+@dataclass
+class DivergenceConfig:
+    enabled: bool = option(True, "stop when the loss is NaN, infinite or far worse than guessing")
+    max_ratio: float = option(3.0, "most the loss may be, in multiples of a uniform guess", gt=1)
+
+
+@dataclass
+class ProgressConfig:
+    enabled: bool = option(True, "show a live bar (a line now and then where there is no terminal)")
+    refresh_s: float = option(0.25, "seconds between two redraws", gt=0)
+
+
+@dataclass
+class CallbacksConfig:
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    divergence: DivergenceConfig = field(default_factory=DivergenceConfig)
+    progress: ProgressConfig = field(default_factory=ProgressConfig)
+
+
+# ------------------------------------------------------------------------------------------- root
+@dataclass
+class PathsConfig:
+    runs: str = option("runs", "folder of the run directories")
+    cache: str = option(
+        "${oc.env:CHARLAB_CACHE,${oc.env:XDG_CACHE_HOME,${oc.env:HOME,.}/.cache}/charlab}",
+        "folder of what is computed once: baselines",
+    )
+
+
+@dataclass
+class Config:
+    """The whole configuration. Its groups are filled from conf/ by the defaults list."""
+
+    seed: int = option(0, "seed of the weights, the data order and dropout", ge=0)
+    group: str = option("${data.name}", "folder under paths.runs, and the W&B group")
+    model: Any = MISSING
+    data: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+# Every node's class under the name that conf/ uses for it (`/schema/model/gru@_here_`). A cell
+# that is not listed has no options of its own and takes model/base.
+SCHEMAS: dict[str, type] = {
+    "model/base": ModelConfig,
+    "model/rnn": RNNConfig,
+    "model/lstm": LSTMConfig,
+    "model/custom_gru": CustomGRUConfig,
+    "model/custom_rnn": CustomRNNConfig,
+    "model/custom_lstm": CustomLSTMConfig,
+    "data/names": NamesConfig,
+    "optimizer/adam": AdamConfig,
+    "optimizer/adamw": AdamWConfig,
+    "scheduler/constant": ConstantConfig,
+    "scheduler/cosine": CosineConfig,
+    "scheduler/one_cycle": OneCycleConfig,
+    "trainer/base": TrainerConfig,
+    "logger/base": LoggerConfig,
+    "callbacks/base": CallbacksConfig,
+}

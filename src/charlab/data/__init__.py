@@ -1,0 +1,1 @@
+"""Corpora, the vocabulary, n-gram baselines, and the data modules that feed the model."""

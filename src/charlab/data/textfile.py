@@ -1,0 +1,122 @@
+"""Reading the user's text file: found, checked, decompressed, decoded, or a clear error.
+
+What the text means is the reader's affair (`names.py`).
+"""
+
+import difflib
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+
+from charlab.errors import UsageError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def check_file(path: Path, option: str) -> None:
+    """UsageError unless `path` is a file; names the nearest name in its folder. Reads nothing."""
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a folder",
+            expected=f"{option} is one file",
+            got="a folder" + _among(sorted(child.name for child in path.iterdir())),
+            hint=f"{option}={path / 'FILE'}",
+            option=option,
+        )
+    if not path.is_file():
+        raise UsageError(
+            f"there is no file {path}",
+            expected=f"{option} is a file, relative to {Path.cwd()} or absolute",
+            got=f"{option}={path}",
+            hint=_suggestion(path, option),
+            option=option,
+        )
+
+
+def _among(names: list[str]) -> str:
+    return f" that holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else ""
+
+
+def _suggestion(path: Path, option: str) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder} either; check {option}"
+    names = [child.name for child in folder.iterdir() if child.is_file()]
+    nearest = difflib.get_close_matches(path.name, names, n=1)
+    return f"{option}={folder / nearest[0]}" if nearest else f"look into {folder}, check {option}"
+
+
+def read_bytes(path: Path, option: str) -> bytes:
+    """The file as it lies on disk; UsageError where it cannot be opened or is empty."""
+    check_file(path, option)
+    try:
+        stored = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}",
+            expected=f"{option} is a file you may read",
+            got=str(error),
+            hint="check its permissions (ls -l)",
+            option=option,
+        ) from error
+    if not stored:
+        raise _empty(path, option)
+    return stored
+
+
+def _empty(path: Path, option: str) -> UsageError:
+    return UsageError(
+        f"{path} is empty",
+        expected=f"{option} is a file with text in it",
+        got="0 bytes",
+        hint=f"check {option}",
+        option=option,
+    )
+
+
+def check_sha256(stored: bytes, expected: str, path: Path, option: str) -> None:
+    """UsageError unless the sha256 of the stored bytes (of the .gz, not what is in it) agrees."""
+    got = hashlib.sha256(stored).hexdigest()
+    if got != expected.strip().lower():
+        raise UsageError(
+            f"{path} is not the file that {option} asks for",
+            expected=f"sha256 {expected}",
+            got=f"sha256 {got} ({len(stored):,} bytes)",
+            hint=f"{option}={got} accepts this file, {option}=null any file",
+            option=option,
+        )
+
+
+def decoded(stored: bytes, path: Path, option: str) -> str:
+    """The text: gunzipped if it begins as gzip or is called so, UTF-8, without byte order mark."""
+    is_gzip = stored.startswith(GZIP_MAGIC) or path.suffix.lower() == ".gz"
+    raw = _gunzipped(stored, path, option) if is_gzip else stored
+    if not raw:
+        raise _empty(path, option)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # With a byte order mark, utf-8-sig counts from behind it.
+        offset = error.start + (3 if raw.startswith(b"\xef\xbb\xbf") else 0)
+        line_number = raw.count(b"\n", 0, offset) + 1
+        raise UsageError(
+            f"{path} is not UTF-8",
+            expected=f"{option} is UTF-8 text, plain or .gz",
+            got=f"byte 0x{raw[offset]:02x} at offset {offset:,}, in line {line_number:,}",
+            hint="convert it: iconv -f LATIN1 -t UTF-8 OLD > NEW (or the encoding it is in)",
+            option=option,
+        ) from error
+
+
+def _gunzipped(stored: bytes, path: Path, option: str) -> bytes:
+    try:
+        return gzip.decompress(stored)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(
+            f"{path} cannot be decompressed",
+            expected=f"{option} is a whole gzip file, or plain text that is not called .gz",
+            got=f"{error} ({len(stored):,} bytes)",
+            hint="fetch or compress it again; check it with: gzip -t FILE",
+            option=option,
+        ) from error

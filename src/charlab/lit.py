@@ -1,0 +1,124 @@
+"""The LightningModule: loss, carried state, optimizer, exact scores. The model is an argument.
+
+One module serves names and streams: where a row begins a new document the data say so
+(`Batch.reset_B`), and the model forgets that row's state. Training, validation and testing carry
+separate states.
+"""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from charlab.config.schema import Config
+from charlab.evaluation import batch_nats
+from charlab.metrics import LossSums, num_documents, scores
+from charlab.model import CharModel
+from charlab.optim import build_optimizer, lr_factor
+from charlab.types import Batch, ModelState
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of the global generators for one step: dropout is a function of these three alone.
+
+    So a resumed run draws what an uninterrupted one draws. torch's CPU generator keeps the low
+    32 bits of a seed; SeedSequence mixes all three into them.
+    """
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
+
+
+@final
+class CharLitModule(LightningModule):
+    """Trains a CharModel on batches of characters.
+
+    total_steps  optimizer steps of the whole run, which the schedule spans
+    document     what a document of the data is called ("name"), or None where it has no such unit
+    metadata     plain containers written into every checkpoint under "charlab"
+    """
+
+    def __init__(
+        self,
+        model: CharModel,
+        config: Config,
+        *,
+        total_steps: int,
+        document: str | None,
+        metadata: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.total_steps = total_steps
+        self.document = document
+        self.metadata = metadata
+        self.train_sums = LossSums()
+        self.eval_sums = LossSums()
+        self.grad_norm: Tensor | None = None
+        self.register_buffer("chars_seen", torch.zeros((), dtype=torch.int64))
+        self._carried: dict[str, ModelState] = {}
+
+    def _nats(self, stage: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(sum, number) of the nats of the batch's targets, from the stage's carried state on."""
+        nats, num_targets, self._carried[stage] = batch_nats(
+            self.model, batch, self._carried.get(stage)
+        )
+        return nats, num_targets
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        torch.manual_seed(step_seed(self.config.seed, self.global_step, self.global_rank))
+        nats, num_targets = self._nats("train", batch)
+        self.train_sums.add(nats.detach(), num_targets, num_documents(batch))
+        self.chars_seen += num_targets
+        return nats / num_targets
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.eval_sums.add(*self._nats("val", batch), num_documents(batch))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.eval_sums.add(*self._nats("test", batch), num_documents(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_scores("test")
+
+    def _log_scores(self, prefix: str) -> None:
+        sums = self.trainer.strategy.reduce(self.eval_sums.tensor(), reduce_op="sum")
+        assert isinstance(sums, Tensor)
+        self.eval_sums.reset()
+        named = scores(prefix, sums, self.document)
+        self.log_dict(named, logger=False)  # for callbacks that monitor a score
+        # not by self.log: Lightning counts the step of a validation one too low
+        for logger in self.loggers:
+            logger.log_metrics(named, step=self.global_step)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        config = self.config
+        fused = config.trainer.precision != "16-mixed"
+        optimizer = build_optimizer(config.optimizer, self.model, fused=fused)
+        schedule = LambdaLR(
+            optimizer, lambda step: lr_factor(config.scheduler, step, self.total_steps)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # ours, not the Trainer's, because the norm before clipping is a metric
+        limit = self.config.trainer.gradient_clip or torch.inf
+        self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["charlab"] = dict(self.metadata)

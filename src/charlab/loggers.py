@@ -1,0 +1,60 @@
+"""The loggers of a run: its own record always, W&B by default, CSV and TensorBoard on request."""
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any, final
+
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from charlab.config.schema import LoggerConfig
+from charlab.errors import UsageError
+from charlab.runs import Run
+from charlab.tracking import Tracking
+
+
+@final
+class RunLogger(Logger):
+    """Writes metrics into the run directory, with the characters seen when they were measured."""
+
+    def __init__(self, run: Run, chars_seen: Callable[[], int]) -> None:
+        super().__init__()
+        self._run = run
+        self._chars_seen = chars_seen
+
+    @property
+    def name(self) -> str:
+        return self._run.path.parent.name
+
+    @property
+    def version(self) -> str:
+        return self._run.path.name
+
+    @rank_zero_only  # type: ignore[untyped-decorator]
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        assert step is not None
+        self._run.add_metrics(step, self._chars_seen(), metrics)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: config.yaml has them."""
+
+
+def build_loggers(
+    config: LoggerConfig, run: Run, tracking: Tracking, chars_seen: Callable[[], int]
+) -> list[Logger]:
+    """Raises UsageError where TensorBoard is asked for and not installed."""
+    loggers: list[Logger] = [RunLogger(run, chars_seen)]
+    if tracking.logger is not None:
+        loggers.append(tracking.logger)
+    if config.csv.enabled:
+        loggers.append(CSVLogger(run.path, name="csv", version=""))
+    if config.tensorboard.enabled:
+        if find_spec("tensorboard") is None:
+            raise UsageError(
+                "logger.tensorboard.enabled=true needs the package tensorboard",
+                option="logger.tensorboard.enabled",
+                got="it is not installed",
+                hint="pip install 'charlab[tensorboard]'",
+            )
+        loggers.append(TensorBoardLogger(run.path, name="tensorboard", version=""))
+    return loggers

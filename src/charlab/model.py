@@ -1,0 +1,189 @@
+"""The character model: embedding -> stack of recurrent layers -> logits.
+
+Knows layers by their contract only (`charlab.cells.base.Layer`); which cell they hold, and how it
+is run, is settled in `build_model`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from charlab.cells.base import Layer
+from charlab.cells.initialisers import initialise
+from charlab.config.schema import ModelConfig
+from charlab.engine import build_layer
+from charlab.errors import UsageError
+from charlab.types import ModelState
+
+
+@final
+class CharModel(nn.Module):
+    """Logits of the next symbol, for every step of a chunk.
+
+    dropout     on the embedded input, between layers, and on the input of the logits
+    layer_norm  on the input of every layer and of the logits: the same for every cell
+    tie_weights logits = E P y with the embedding E [V, E]; P [E, H] only where E != H
+                (Press & Wolf 2017)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        vocab_size: int,
+        embedding_size: int,
+        *,
+        dropout: float,
+        layer_norm: bool,
+        tie_weights: bool,
+    ) -> None:
+        super().__init__()
+        hidden_size = layers[-1].hidden_size
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.layers = nn.ModuleList(layers)
+        self.dropout = nn.Dropout(dropout)
+        sizes = [embedding_size] + [layer.hidden_size for layer in layers]
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes
+        )
+        narrow = tie_weights and embedding_size != hidden_size
+        self.projection = (
+            nn.Linear(hidden_size, embedding_size, bias=False) if narrow else nn.Identity()
+        )
+        self.head = nn.Linear(embedding_size if narrow else hidden_size, vocab_size)
+        if tie_weights:
+            self.head.weight = self.embedding.weight
+
+    def initial_state(self, batch_size: int) -> ModelState:
+        """The state before any input, a tuple with one entry a layer."""
+        return tuple(layer.initial_state(batch_size) for layer in self.layers)
+
+    def forget(self, state: ModelState, reset_B: Tensor) -> ModelState:
+        """The state with the rows where reset_B is true set back to the initial one."""
+        fresh = self.initial_state(len(reset_B))
+        return tuple(
+            type(old)(*(torch.where(reset_B[:, None], new, kept) for new, kept in zip(*pair)))
+            for old, pair in zip(state, zip(fresh, state, strict=True), strict=True)
+        )
+
+    def forward(self, tokens_TB: Tensor, state: ModelState) -> tuple[Tensor, ModelState]:
+        """Logits [T, B, V] and the state after the chunk."""
+        y_TBH = self.embedding(tokens_TB)
+        after = []
+        for layer, norm, layer_state in zip(self.layers, self.norms, state):
+            y_TBH, layer_state = layer(self.dropout(norm(y_TBH)), layer_state)
+            after.append(layer_state)
+        logits_TBV = self.head(self.projection(self.dropout(self.norms[-1](y_TBH))))
+        return logits_TBV, tuple(after)
+
+    @property
+    def num_params(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that the model remembers between two steps, for one row."""
+        with torch.no_grad():
+            return sum(part.numel() for state in self.initial_state(1) for part in state)
+
+    @property
+    def record(self) -> dict[str, int]:
+        """Its size, as plain entries for run.json and the loggers."""
+        return {
+            "num_params": self.num_params,
+            "state_size": self.state_size,
+            "hidden_size": self.layers[-1].hidden_size,
+            "num_layers": len(self.layers),
+        }
+
+    @torch.no_grad()
+    def initialise(self, name: str, seed: int) -> None:
+        """Write every parameter as a function of (name, seed) alone.
+
+        Embedding N(0, 1) as torch.nn has it, N(0, 1/sqrt(E)) where the logits share it, so that
+        they start near zero; head U(+-1/sqrt(fan_in)); layers by `cells.initialisers`.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        tied = self.head.weight is self.embedding.weight
+        std = self.embedding.embedding_dim**-0.5 if tied else 1.0
+        nn.init.normal_(self.embedding.weight, std=std, generator=generator)
+        for layer in self.layers:
+            initialise(layer, name, generator)
+        if isinstance(self.projection, nn.Linear):
+            _fan_in_uniform(self.projection.weight, generator)
+        if not tied:
+            _fan_in_uniform(self.head.weight, generator)
+        nn.init.zeros_(self.head.bias)
+
+
+def _fan_in_uniform(weight: Tensor, generator: Generator) -> None:
+    bound = weight.shape[1] ** -0.5
+    nn.init.uniform_(weight, -bound, bound, generator)
+
+
+def build_model(config: ModelConfig, vocab_size: int, seed: int) -> CharModel:
+    """The model of a configuration, its weights drawn from the seed.
+
+    Raises UsageError where no hidden size comes near `model.match_params`.
+    """
+    hidden_size = config.hidden_size
+    if config.match_params is not None:
+        hidden_size = solve_hidden_size(config, vocab_size, round(config.match_params))
+    model = _assemble(config, vocab_size, hidden_size)
+    model.initialise(config.init, seed)
+    return model
+
+
+def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> int:
+    """The hidden size whose model has the number of parameters nearest to num_params.
+
+    Counts parameters of real models (without storage), so it holds for every cell and option.
+    """
+
+    def count(hidden_size: int) -> int:
+        with torch.device("meta"):
+            return _assemble(config, vocab_size, hidden_size).num_params
+
+    smallest = count(1)
+    if num_params < smallest:
+        raise UsageError(
+            f"model.match_params={num_params:,} cannot be met",
+            option="model.match_params",
+            expected=f"at least {smallest:,}: what one hidden unit already takes "
+            f"with embedding_size={config.embedding_size} and {vocab_size} symbols",
+            got=f"{num_params:,}",
+            hint="a larger number, or a smaller model.embedding_size",
+        )
+    low, high = 1, 2
+    while count(high) < num_params:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < num_params else (low, middle)
+    return min((low, high), key=lambda size: abs(count(size) - num_params))
+
+
+def _assemble(config: ModelConfig, vocab_size: int, hidden_size: int) -> CharModel:
+    inputs = [config.embedding_size] + [hidden_size] * (config.num_layers - 1)
+    options = cell_options(config)
+    layers = [build_layer(config.cell, size, hidden_size, options) for size in inputs]
+    return CharModel(
+        layers,
+        vocab_size,
+        config.embedding_size,
+        dropout=config.dropout,
+        layer_norm=config.layer_norm,
+        tie_weights=config.tie_weights,
+    )
+
+
+def cell_options(config: ModelConfig) -> dict[str, Any]:
+    """The options that a cell has beyond those of every model: its constructor's keywords."""
+    common = {field.name for field in dataclasses.fields(ModelConfig)}
+    return {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in common
+    }

@@ -1,0 +1,68 @@
+"""How a run ends: tested, sampled, recorded as finished or failed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from charlab.callbacks.samples import sample_generator
+from charlab.checkpoint import load_weights, read_checkpoint
+from charlab.data.dataset import DataSet
+from charlab.data.quality import Quality
+from charlab.lit import CharLitModule
+from charlab.model import CharModel
+from charlab.runs import Run
+from charlab.sampling import sample
+from charlab.tracking import Tracking
+
+# enough for the parts of a crowd to be known to half a per cent
+QUALITY_SAMPLES = 5000
+QUALITY_MAX_LENGTH = 100
+
+
+@contextmanager
+def recorded(run: Run, tracking: Tracking) -> Iterator[None]:
+    """Whatever happens inside, run.json and W&B say how the run ended."""
+    try:
+        yield
+    except BaseException as error:  # Lightning turns Ctrl-C into SystemExit
+        run.end("failed", error=f"{type(error).__name__}: {error}")
+        tracking.finish(exit_code=1)
+        raise
+    run.end("finished")
+    tracking.finish(exit_code=0)
+
+
+def final_scores(
+    trainer: Trainer, lit: CharLitModule, data: DataSet, run: Run, *, test: bool
+) -> dict[str, float]:
+    """The best validation score and its step; with `test`, that checkpoint's scores on test.
+
+    The best weights are in the model afterwards. Without checkpoints the last ones stand for them.
+    """
+    scored = {"val/bpc": float(trainer.callback_metrics["val/bpc"]), "best_step": lit.global_step}
+    path = run.checkpoints / "best.ckpt"
+    if path.exists():
+        checkpoint = read_checkpoint(path)
+        load_weights(lit.model, checkpoint, run.path)
+        assert isinstance(trainer.checkpoint_callback, ModelCheckpoint)
+        best = trainer.checkpoint_callback.best_model_score
+        scored = {"val/bpc": float(best), "best_step": checkpoint["global_step"]}
+    if test:
+        trainer.test(lit, datamodule=data.module, verbose=False)
+        scored |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return scored
+
+
+def sample_quality(model: CharModel, data: DataSet, seed: int) -> Quality:
+    """Quality of QUALITY_SAMPLES texts drawn at temperature 1 from nothing."""
+    device = next(model.parameters()).device
+    drawn = sample(
+        model,
+        data.vocabulary,
+        sample_generator(seed, 0, device),
+        num_samples=QUALITY_SAMPLES,
+        max_length=QUALITY_MAX_LENGTH,
+    )
+    return data.quality([one.text for one in drawn], [one.ended for one in drawn])

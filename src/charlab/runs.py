@@ -1,0 +1,222 @@
+"""The run directory: the record of a run. The dashboard is a copy of it.
+
+    runs/<group>/<slug>-<hash>/
+        config.yaml      the resolved configuration
+        overrides.txt    what was typed to get it, one override a line
+        run.json         status, W&B id, code, versions, hardware, data, model, scores, times
+        metrics.jsonl    one object a row: step, chars_seen, seconds, then metrics by name
+        samples.jsonl    one object a sample: step, prompt, temperature, text, ended
+        checkpoints/     last.ckpt, best.ckpt
+        wandb/
+
+Imports no torch.
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, final
+
+from omegaconf import OmegaConf
+
+import charlab
+from charlab.errors import UsageError
+
+Status = Literal["running", "finished", "failed"]
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """8 hex digits that name a configuration; where its results are put is no part of it."""
+    content = {key: value for key, value in config.items() if key != "paths"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def slug(config: Mapping[str, Any]) -> str:
+    """A short name made of letters, digits, "_" and "-", fit for shells and file systems."""
+    model = config["model"]
+    size = (
+        f"p{model['match_params']:.3g}" if model["match_params"] else f"h{model['hidden_size']}"
+    ).replace("+", "")
+    return f"{model['cell']}-{model['num_layers']}x{size}-s{config['seed']}"
+
+
+@final
+class Run:
+    """A run directory that this process writes."""
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        self.path = path
+        self.record = record
+        self._started_s = time.monotonic()
+
+    @classmethod
+    def create(
+        cls, config: Mapping[str, Any], overrides: Sequence[str], runs: Path
+    ) -> "Run":
+        """Make a new directory for the configuration: <slug>-<hash>, then -2, -3 beside it.
+
+        Raises UsageError where it cannot be made.
+        """
+        name = f"{slug(config)}-{config_hash(config)}"
+        parent = runs / str(config["group"])
+        try:
+            path = _make_new(parent, name)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make a run directory in {parent}",
+                expected="a folder that can be written",
+                got=error.strerror or str(error),
+                hint="paths.runs=FOLDER puts the runs elsewhere",
+                option="paths.runs",
+            ) from error
+        run = cls(path, {})
+        (path / "checkpoints").mkdir()
+        (path / "config.yaml").write_text(
+            OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8"
+        )
+        (path / "overrides.txt").write_text(
+            "".join(f"{override}\n" for override in overrides), encoding="utf-8"
+        )
+        run.update(
+            name=path.name,
+            group=str(config["group"]),
+            status="running",
+            started=_now(),
+            ended=None,
+            config_hash=config_hash(config),
+            command=[Path(sys.argv[0]).name, *overrides],
+            git=git_state(Path(charlab.__file__).parent),
+            versions=_versions(),
+            hardware=_hardware(),
+        )
+        return run
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started_s
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def update(self, **entries: Any) -> None:
+        """Write entries of run.json; a reader sees the file as it was or as it is, never half."""
+        self.record.update(entries)
+        replacement = self.path / "run.json.new"
+        replacement.write_text(
+            json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        os.replace(replacement, self.path / "run.json")
+
+    def end(self, status: Status, **entries: Any) -> None:
+        self.update(status=status, ended=_now(), seconds=round(self.seconds, 3), **entries)
+
+    def add_metrics(self, step: int, chars_seen: int, metrics: Mapping[str, float]) -> None:
+        """Add a row. A value that is not finite is null: JSON has no NaN."""
+        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        row = {"step": step, "chars_seen": chars_seen, "seconds": round(self.seconds, 3)}
+        self._append("metrics.jsonl", [row | finite])
+
+    def add_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._append("samples.jsonl", rows)
+
+    def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """run.json of a run directory. Raises UsageError where the path is no run directory."""
+    try:
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} is not a run directory",
+            expected="a folder with run.json, config.yaml and checkpoints/",
+            got="no such folder" if not path.exists() else _reason(path, error),
+            hint=_suggest_runs(path),
+        ) from error
+    if not isinstance(record, dict):
+        raise UsageError(f"{path / 'run.json'} does not hold a record", expected="a JSON object")
+    return record
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "no run.json in it"
+    return f"run.json: {error}"
+
+
+def _suggest_runs(path: Path) -> str:
+    """The newest run directories near a path that is none."""
+    start = next((folder for folder in (path, *path.parents) if folder.is_dir()), Path())
+    found = sorted(start.glob("**/run.json"), key=lambda file: file.stat().st_mtime)[-3:]
+    runs = [str(file.parent) for file in reversed(found)]
+    return "one of the newest runs: " + ", ".join(runs) if runs else "python train.py makes one"
+
+
+def _make_new(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()  # exclusive: of two processes, one gets the name
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and dirty flag of the code, None where it is not a git checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    changes = git("status", "--porcelain", "--untracked-files=no") if commit else None
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "charlab": charlab.__version__}
+    return found | {package: metadata.version(package) for package in PACKAGES}
+
+
+def _hardware() -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cpu": _cpu_name(),
+        "cpu_cores": os.cpu_count(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

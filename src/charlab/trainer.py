@@ -1,0 +1,73 @@
+"""Lightning's Trainer from its configuration, and the process it runs in."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import Logger
+
+from charlab.config.schema import TrainerConfig
+from charlab.errors import UsageError
+
+
+def prepare_process(config: TrainerConfig) -> None:
+    """Threads, and silence about what charlab settles or shows by itself."""
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    # "GPU available: ...", "`Trainer.fit` stopped: ...", tips: the screen says what matters
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*checkpoint.*directory.*exists and is not empty")
+    # batches are ready-made tensors: workers would only copy them
+    warnings.filterwarnings("ignore", ".*does not have many workers")
+
+
+def build_trainer(
+    config: TrainerConfig,
+    root: Path,
+    total_steps: int,
+    loggers: Sequence[Logger],
+    callbacks: Sequence[Callback],
+) -> Trainer:
+    """Raises UsageError where the devices asked for are not there."""
+    if config.accelerator == "gpu" and torch.cuda.device_count() < config.devices:
+        raise UsageError(
+            f"trainer.accelerator=gpu with trainer.devices={config.devices} cannot run here",
+            option="trainer.accelerator",
+            expected=f"{config.devices} CUDA device(s)",
+            got=f"{torch.cuda.device_count()}",
+            hint="trainer.accelerator=auto takes what there is",
+        )
+    by_steps = config.val_every_n_steps is not None
+    return Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,
+        max_epochs=-1,
+        max_steps=total_steps,
+        check_val_every_n_epoch=None if by_steps else 1,
+        val_check_interval=config.val_every_n_steps,
+        log_every_n_steps=config.log_every_n_steps,
+        deterministic=config.deterministic,
+        detect_anomaly=config.detect_anomaly,
+        logger=list(loggers),
+        callbacks=list(callbacks),
+        default_root_dir=root,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the loaders deal out rows by themselves
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+    )
+
+
+def num_steps(config: TrainerConfig, steps_per_epoch: int) -> int:
+    """Optimizer steps of the whole run: the smaller of the two budgets."""
+    budgets = [config.max_steps]
+    if config.max_epochs is not None:
+        budgets.append(config.max_epochs * steps_per_epoch)
+    return min(budget for budget in budgets if budget is not None)
