@@ -1,18 +1,87 @@
-"""Train one model, or several with -m. `python train.py --help` says how."""
+"""Train one model: compose the configuration, build the parts, fit, test. `--help` says how."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from charlab.config.entry import run
+from charlab.config.load import to_container
+from charlab.config.schema import Config
 
 # Shell completion asks for the text @hydra.main in a script before it helps with its options.
 
 
-def train(config: DictConfig, overrides: Sequence[str]) -> None:
-    import torch
+def train(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """One run of a checked configuration; `overrides` is what was typed to get it."""
+    # imported here, so that a mistake in the configuration is found before torch is loaded
+    from charlab import screen
+    from charlab.callbacks.build import build_callbacks
+    from charlab.callbacks.clock import TrainClock
+    from charlab.data.dataset import build_dataset, describe_dataset
+    from charlab.lit import CharLitModule
+    from charlab.loggers import build_loggers
+    from charlab.model import build_model
+    from charlab.outcome import final_scores, recorded, sample_quality
+    from charlab.runs import Run
+    from charlab.tracking import Tracking
+    from charlab.trainer import build_trainer, num_steps, prepare_process
 
-    print("ok", torch.__version__)
+    config, plain = OmegaConf.to_object(composed), to_container(composed)
+    assert isinstance(config, Config)
+    prepare_process(config.trainer)
+    console = screen.console()
+    if config.data.show:
+        describe_dataset(config.data, console, Path("lengths.png"))
+        return
+    data = build_dataset(config.data, config.seed, Path(config.paths.cache))
+    model = build_model(config.model, len(data.vocabulary), config.seed)
+    total_steps = num_steps(config.trainer, len(data.module.train_dataloader()))
+    record = Run.create(plain, overrides, Path(config.paths.runs))
+    tracking = Tracking(config.logger.wandb, record)
+    with recorded(record, tracking):
+        record.update(data=data.record, model=model.record, total_steps=total_steps)
+        lit = CharLitModule(
+            model,
+            config,
+            total_steps=total_steps,
+            document=data.document,
+            metadata={"config": plain, "vocabulary": data.vocabulary.to_list()},
+        )
+        loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))
+        clock = TrainClock()
+        sinks = [
+            lambda drawn, step: record.add_samples({"step": step} | vars(one) for one in drawn),
+            lambda drawn, step: tracking.samples_table([vars(one) for one in drawn], step),
+            lambda drawn, step: screen.show_samples(console, drawn, step, config.callbacks.samples),
+        ]
+        callbacks = build_callbacks(
+            config,
+            record,
+            console,
+            data.vocabulary,
+            clock,
+            sinks,
+            vocab_size=len(data.vocabulary),
+            total_steps=total_steps,
+        )
+        trainer = build_trainer(config.trainer, record.path, total_steps, loggers, callbacks)
+        screen.show_config(console, plain)
+        screen.show_setup(console, config, data, model, record, tracking, trainer, total_steps)
+        for logger in loggers:
+            logger.log_hyperparams(plain | {"num_params": model.num_params})
+            logger.log_metrics(data.baselines, step=0)
+        trainer.fit(lit, datamodule=data.module)
+        scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
+        quality = sample_quality(model, data, config.callbacks.samples.seed)
+        record.update(
+            scores=scores,
+            samples=quality,
+            train_s=round(clock.seconds, 3),
+            chars_seen=int(lit.chars_seen),
+        )
+        tracking.summarise(scores)
+    screen.show_outcome(console, record, data, config)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,166 @@
 Subcommands import what they need when they are called, so `--help` is quick.
 """
 
-import argparse
 import json
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+
+import click
 
 import charlab
 from charlab.errors import CharlabError
 
-Number = TypeVar("Number", int, float)
-RUN_HELP = "a run directory, such as runs/names/gru-1xh128-s0-3f2a9c1b"
-OVERRIDES_HELP = "options to change, as for train.py: data.path=FILE"
+RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+OVERRIDES = click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
+CHECKPOINT = click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Best on validation, or the last one.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(charlab.__version__)
+def charlab_command() -> None:
+    """Use trained runs, and look at data. Training is `python train.py --help`.
+
+    RUN is a run directory, such as runs/names/gru-1xh128-s0-3f2a9c1b. Its configuration is read
+    from it; options to change, as for train.py (data.path=FILE), may follow.
+    """
+
+
+@charlab_command.command("sample")
+@RUN
+@click.option("-p", "--prompt", "prompts", multiple=True, help="Text to continue; repeatable.")
+@click.option("-n", "--num-samples", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "-t",
+    "--temperature",
+    type=click.FloatRange(min=0, max=100),
+    default=1.0,
+    show_default=True,
+    help="Below 1 is safer, above is wilder; 0 takes the likeliest character.",
+)
+@click.option("--top-k", type=click.IntRange(min=1), help="Draw among the K likeliest characters.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Draw among the likeliest characters that together hold this mass.",
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Characters after which a sample is cut.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed draws the same samples.",
+)
+@CHECKPOINT
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def sample_command(
+    run: Path,
+    prompts: Sequence[str],
+    num_samples: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    max_length: int,
+    seed: int,
+    checkpoint: str,
+    as_json: bool,
+) -> None:
+    """Text from a trained run, one sample a line."""
+    import torch
+
+    from charlab.restore import restore
+    from charlab.sampling import sample
+
+    restored = restore(run, (), checkpoint)
+    for prompt in prompts:
+        for character in restored.vocabulary.unknown(prompt.lstrip()):
+            click.echo(
+                f"note: {character!r} does not occur in the training data; read as unknown",
+                err=True,
+            )
+    drawn = sample(
+        restored.model,
+        restored.vocabulary,
+        torch.Generator().manual_seed(seed),
+        prompts=prompts or [""],
+        temperatures=[temperature],
+        num_samples=num_samples,
+        max_length=max_length,
+        top_k=top_k,
+        top_p=top_p,
+    )
+    for one in drawn:
+        click.echo(json.dumps(vars(one), ensure_ascii=False) if as_json else one.text)
+
+
+@charlab_command.command("eval")
+@RUN
+@OVERRIDES
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Part of the data to score.",
+)
+@CHECKPOINT
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def eval_command(
+    run: Path, overrides: Sequence[str], split: str, checkpoint: str, as_json: bool
+) -> None:
+    """The exact score of a trained run, from its run directory alone."""
+    from charlab import screen
+    from charlab.data.dataset import build_dataset
+    from charlab.evaluation import evaluate
+    from charlab.metrics import scores
+    from charlab.outcome import sample_quality
+    from charlab.restore import check_same_data, restore
+
+    restored = restore(run, overrides, checkpoint)
+    config = restored.config
+    data = build_dataset(config.data, config.seed, Path(config.paths.cache))
+    check_same_data(restored, data)
+    scored = scores(split, evaluate(restored.model, data.module.eval_dataloader(split)), data.document)
+    quality = sample_quality(restored.model, data, config.callbacks.samples.seed)
+    if as_json:
+        click.echo(json.dumps({"run": str(run), **scored, "samples": quality}))
+    else:
+        screen.show_evaluation(screen.console(), split, scored, quality, data)
+
+
+@charlab_command.command("data")
+@click.argument("name", type=click.Choice(["names"]))
+@OVERRIDES
+@click.option(
+    "-o",
+    "--histogram",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("lengths.png"),
+    show_default=True,
+    help="Picture of the lengths.",
+)
+def data_command(name: str, overrides: Sequence[str], histogram: Path) -> None:
+    """What a data set holds, with a histogram of its lengths as a picture."""
+    from charlab import screen
+    from charlab.config.load import load_section
+    from charlab.data.dataset import describe_dataset
+
+    config = load_section("data", name, overrides)
+    describe_dataset(config, screen.console(), histogram)
 
 
 def main() -> None:
@@ -27,158 +172,16 @@ def main() -> None:
 
 def run(words: Sequence[str]) -> int:
     """The exit code of a command line without its program."""
-    arguments = _parser().parse_args(words)
     try:
-        arguments.run(arguments)
-    except CharlabError as error:
-        if os.environ.get("CHARLAB_DEBUG"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
+        charlab_command.main(list(words), prog_name="charlab", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
         return error.exit_code
-    except BrokenPipeError:  # `charlab sample ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except click.Abort:
+        return 130
+    except CharlabError as error:
+        if os.environ.get("CHARLAB_DEBUG") == "1":
+            raise
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="charlab",
-        description="Look at data, and use trained runs. Training is `python train.py --help`.",
-    )
-    parser.add_argument("--version", action="version", version=charlab.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_sample(commands.add_parser("sample", help="text from a trained run"))
-    _add_eval(commands.add_parser("eval", help="the exact score of a trained run"))
-    _add_data(commands.add_parser("data", help="what a data set holds"))
-    return parser
-
-
-def _add_sample(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Text from a trained run, one sample a line on standard output."
-    parser.add_argument("path", metavar="RUN", type=Path, help=RUN_HELP)
-    parser.add_argument(
-        "-p", "--prompt", action="append", help="text to continue (may be repeated)"
-    )
-    parser.add_argument("-n", "--num-samples", type=_positive, default=10, metavar="N")
-    parser.add_argument(
-        "-t", "--temperature", type=_temperature, default=1.0, help="0 takes the likeliest character"
-    )
-    parser.add_argument("--top-k", type=_positive, metavar="K", help="among the K likeliest only")
-    parser.add_argument("--top-p", type=_mass, metavar="P", help="among those that hold this mass")
-    parser.add_argument(
-        "--max-length", type=_positive, default=100, metavar="N", help="characters (default 100)"
-    )
-    parser.add_argument("--seed", type=_seed, default=0, help="same seed, same samples (default 0)")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.set_defaults(run=_sample)
-
-
-def _sample(arguments: argparse.Namespace) -> None:
-    import torch
-
-    from charlab.restore import restore
-    from charlab.sampling import sample
-
-    restored = restore(arguments.path, (), arguments.checkpoint)
-    prompts = arguments.prompt or [""]
-    for prompt in prompts:
-        for character in restored.vocabulary.unknown(prompt.lstrip()):
-            print(
-                f"note: {character!r} does not occur in the training data; read as unknown",
-                file=sys.stderr,
-            )
-    drawn = sample(
-        restored.model,
-        restored.vocabulary,
-        torch.Generator().manual_seed(arguments.seed),
-        prompts=prompts,
-        temperatures=[arguments.temperature],
-        num_samples=arguments.num_samples,
-        max_length=arguments.max_length,
-        top_k=arguments.top_k,
-        top_p=arguments.top_p,
-    )
-    for one in drawn:
-        print(json.dumps(vars(one), ensure_ascii=False) if arguments.json else one.text)
-
-
-def _add_eval(parser: argparse.ArgumentParser) -> None:
-    parser.description = "The exact score of a trained run, from its run directory alone."
-    parser.add_argument("path", metavar="RUN", type=Path, help=RUN_HELP)
-    parser.add_argument("overrides", nargs="*", metavar="OPTION=VALUE", help=OVERRIDES_HELP)
-    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(run=_eval)
-
-
-def _eval(arguments: argparse.Namespace) -> None:
-    from charlab import screen
-    from charlab.data.dataset import build_dataset
-    from charlab.evaluation import evaluate
-    from charlab.metrics import scores
-    from charlab.outcome import sample_quality
-    from charlab.restore import check_same_data, restore
-
-    restored = restore(arguments.path, arguments.overrides, arguments.checkpoint)
-    config = restored.config
-    data = build_dataset(config.data, config.seed, Path(config.paths.cache))
-    check_same_data(restored, data)
-    sums = evaluate(restored.model, data.batches(arguments.split))
-    scored = scores(arguments.split, sums, data.document)
-    quality = sample_quality(restored.model, data, config.callbacks.samples.seed)
-    if arguments.json:
-        print(json.dumps({"run": str(arguments.path), **scored, "samples": quality}))
-    else:
-        screen.show_evaluation(screen.console(), arguments.split, scored, quality, data)
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.description = "What a data set holds, and a histogram of its lengths as a picture."
-    parser.add_argument("name", choices=("names",))
-    parser.add_argument("overrides", nargs="*", metavar="OPTION=VALUE", help=OVERRIDES_HELP)
-    parser.add_argument(
-        "-o",
-        "--histogram",
-        type=Path,
-        default=Path("lengths.png"),
-        metavar="PNG",
-        help="where to draw it (default lengths.png)",
-    )
-    parser.set_defaults(run=_data)
-
-
-def _data(arguments: argparse.Namespace) -> None:
-    from charlab.config.load import load_data_config
-    from charlab.data.dataset import describe_dataset
-
-    describe_dataset(load_data_config(arguments.name, arguments.overrides), arguments.histogram)
-
-
-def _positive(word: str) -> int:
-    return _number(word, int, lambda value: value >= 1, "a whole number of at least 1")
-
-
-def _seed(word: str) -> int:
-    return _number(word, int, lambda value: 0 <= value < 2**63, "a whole number of at least 0")
-
-
-def _temperature(word: str) -> float:
-    return _number(word, float, lambda value: 0 <= value < math.inf, "a number of at least 0")
-
-
-def _mass(word: str) -> float:
-    return _number(word, float, lambda value: 0 < value <= 1, "a number above 0, at most 1")
-
-
-def _number(
-    word: str, kind: type[Number], allowed: Callable[[Number], bool], expected: str
-) -> Number:
-    try:
-        value = kind(word)
-    except ValueError:
-        value = None
-    if value is None or not allowed(value):
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {word!r}")
-    return value

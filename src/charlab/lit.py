@@ -38,7 +38,8 @@ class CharLitModule(LightningModule):
 
     total_steps  optimizer steps of the whole run, which the schedule spans
     document     what a document of the data is called ("name"), or None where it has no such unit
-    metadata     plain containers written into every checkpoint under "charlab"
+    metadata     plain containers written into every checkpoint under "charlab", beside the
+                 latest scores
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class CharLitModule(LightningModule):
         self.eval_sums = LossSums()
         self.grad_norm: Tensor | None = None
         self.register_buffer("chars_seen", torch.zeros((), dtype=torch.int64))
+        self.latest_scores: dict[str, float] = {}
         self._carried: dict[str, ModelState] = {}
 
     def _nats(self, stage: str, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -93,7 +95,8 @@ class CharLitModule(LightningModule):
         assert isinstance(sums, Tensor)
         self.eval_sums.reset()
         named = scores(prefix, sums, self.document)
-        self.log_dict(named, logger=False)  # for callbacks that monitor a score
+        self.latest_scores |= named
+        self.log_dict(named, logger=False)  # for callbacks that monitor a score; in float32
         # not by self.log: Lightning counts the step of a validation one too low
         for logger in self.loggers:
             logger.log_metrics(named, step=self.global_step)
@@ -121,4 +124,4 @@ class CharLitModule(LightningModule):
         self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["charlab"] = dict(self.metadata)
+        checkpoint["charlab"] = {**self.metadata, "scores": self.latest_scores}

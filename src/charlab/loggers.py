@@ -7,7 +7,7 @@ from typing import Any, final
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from charlab.config.schema import LoggerConfig
+from charlab.config.schema_output import LoggerConfig
 from charlab.errors import UsageError
 from charlab.runs import Run
 from charlab.tracking import Tracking

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from charlab.callbacks.samples import sample_generator
 from charlab.checkpoint import load_weights, read_checkpoint
@@ -37,21 +36,19 @@ def recorded(run: Run, tracking: Tracking) -> Iterator[None]:
 def final_scores(
     trainer: Trainer, lit: CharLitModule, data: DataSet, run: Run, *, test: bool
 ) -> dict[str, float]:
-    """The best validation score and its step; with `test`, that checkpoint's scores on test.
+    """The best validation scores and their step; with `test`, that checkpoint's scores on test.
 
     The best weights are in the model afterwards. Without checkpoints the last ones stand for them.
     """
-    scored = {"val/bpc": float(trainer.callback_metrics["val/bpc"]), "best_step": lit.global_step}
     path = run.checkpoints / "best.ckpt"
+    scored = {**lit.latest_scores, "best_step": lit.global_step}
     if path.exists():
         checkpoint = read_checkpoint(path)
         load_weights(lit.model, checkpoint, run.path)
-        assert isinstance(trainer.checkpoint_callback, ModelCheckpoint)
-        best = trainer.checkpoint_callback.best_model_score
-        scored = {"val/bpc": float(best), "best_step": checkpoint["global_step"]}
+        scored = {**checkpoint["charlab"]["scores"], "best_step": checkpoint["global_step"]}
     if test:
         trainer.test(lit, datamodule=data.module, verbose=False)
-        scored |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        scored |= {name: lit.latest_scores[name] for name in lit.latest_scores if "test/" in name}
     return scored
 
 

@@ -12,6 +12,7 @@ from typing import Protocol, final
 import torch
 from torch import Generator, Tensor
 
+from charlab.errors import TrainingDiverged
 from charlab.types import ModelState
 
 
@@ -91,7 +92,7 @@ def sample(
 
     `text` holds the prompt and at most max_length characters after it. Temperature 0 takes the
     likeliest symbol. White space before a prompt is dropped, as the data drop it. The model comes
-    back in the mode it was in. generator lives on the model's device.
+    back in the mode it was in. Raises TrainingDiverged where the model gives NaN. generator lives on the model's device.
     """
     was_training = model.training
     model.eval()
@@ -100,6 +101,12 @@ def sample(
     try:
         primed = [_read(model, codec, prompt, rows, device) for prompt in prompts]
         logits_NV = torch.cat([logits for logits, _ in primed])
+        if not bool(logits_NV.isfinite().all()):
+            raise TrainingDiverged(
+                "there is nothing to sample: the model's logits are not finite",
+                expected="a model whose training did not diverge",
+                hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
+            )
         state = _join([state for _, state in primed])
         temperature_N = (
             torch.tensor(temperatures, device=device)

@@ -16,8 +16,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from charlab.config.schema import Config, SamplesConfig
+from charlab.config.schema import Config
+from charlab.config.schema_output import SamplesConfig
 from charlab.data.dataset import DataSet
+from charlab.data.quality import Quality
 from charlab.model import CharModel
 from charlab.runs import Run
 from charlab.sampling import Sample
@@ -140,19 +142,15 @@ def show_samples(
 def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> None:
     """The end of a run: its score beside the floor, its cost, where it is, what to type next."""
     record = run.record
-    scores, quality = record["scores"], record["samples"]
-    rows = _test_rows(scores, data) if "test/bpc" in scores else []
+    scores = record["scores"]
+    rows = _score_rows("test", scores, data) if "test/bpc" in scores else []
     rows += [
         (
             "best validation",
             f"{scores['val/bpc']:.3f} bits/char at step {scores['best_step']:,} "
-            f"(5-gram {data.floor.val_bpc:.3f})",
+            f"({data.best_order}-gram {data.floors[data.best_order].val_bpc:.3f})",
         ),
-        (
-            f"{quality['num_samples']:,} samples",
-            f"{quality['unique']:.3f} unique · {quality['novel']:.3f} not in train · "
-            f"{quality['ended']:.3f} ended · {quality['held_out']:.1%} of the held-out items drawn",
-        ),
+        _quality_row(record["samples"]),
         (
             "time",
             f"{timedelta(seconds=round(record['train_s']))} of training, "
@@ -166,22 +164,48 @@ def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> N
     _show_next(console, run.path, config)
 
 
-def _test_rows(scores: Mapping[str, float], data: DataSet) -> list[tuple[str, str]]:
-    margin = data.floor.test_bpc - scores["test/bpc"]
-    verdict = (
-        f"[green]beaten by {margin:.3f}[/]"
-        if margin > 0
-        else f"[yellow]not beaten, {-margin:.3f} short: not trained yet[/]"
+def show_evaluation(
+    console: Console, split: str, scores: Mapping[str, float], quality: Quality, data: DataSet
+) -> None:
+    """The scores of one split, beside the floor where it has one, and the samples' quality."""
+    console.print(_grid([*_score_rows(split, scores, data), _quality_row(quality)]))
+
+
+def _score_rows(
+    split: str, scores: Mapping[str, float], data: DataSet
+) -> list[tuple[str, str]]:
+    bpc = scores[f"{split}/bpc"]
+    each = f", {scores[f'{split}/nats_per_{data.document}']:.2f} nats/{data.document}"
+    score = (
+        f"[bold]{bpc:.3f} bits/char[/] "
+        f"({scores[f'{split}/loss']:.3f} nats/token{each if data.document else ''})"
     )
-    each = f", {scores[f'test/nats_per_{data.document}']:.2f} nats/{data.document}"
-    return [
-        (
-            "test score",
-            f"[bold]{scores['test/bpc']:.3f} bits/char[/] "
-            f"({scores['test/loss']:.3f} nats/token{each if data.document else ''})",
-        ),
-        ("5-gram floor", f"{data.floor.test_bpc:.3f} bits/char, {verdict}"),
-    ]
+    return [(f"{split} score", score), *_floor_rows(split, bpc, data)]
+
+
+def _floor_rows(split: str, bpc: float, data: DataSet) -> list[tuple[str, str]]:
+    floors = {
+        "val": {order: floor.val_bpc for order, floor in data.floors.items()},
+        "test": {order: floor.test_bpc for order, floor in data.floors.items()},
+    }
+    if split not in floors:  # an n-gram has seen train
+        return []
+    shown = " · ".join(f"{order}-gram {floor:.3f}" for order, floor in floors[split].items())
+    margin = floors[split][data.best_order] - bpc
+    verdict = (
+        f"[green]the {data.best_order}-gram is beaten by {margin:.3f}[/]"
+        if margin > 0
+        else f"[yellow]{-margin:.3f} short of the {data.best_order}-gram: not trained yet[/]"
+    )
+    return [("floors", f"{shown} bits/char"), ("", verdict)]
+
+
+def _quality_row(quality: Quality) -> tuple[str, str]:
+    return (
+        f"{quality['num_samples']:,} samples",
+        f"{quality['unique']:.3f} unique · {quality['novel']:.3f} not in train · "
+        f"{quality['ended']:.3f} ended · {quality['held_out']:.1%} of the held-out items drawn",
+    )
 
 
 def _show_next(console: Console, path: Path, config: Config) -> None:

@@ -13,7 +13,7 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 from wandb.errors import AuthenticationError, CommError, UsageError as WandbUsageError
 
-from charlab.config.schema import WandbConfig
+from charlab.config.schema_output import WandbConfig
 from charlab.errors import UsageError
 from charlab.runs import Run
 

@@ -24,6 +24,8 @@ def prepare_process(config: TrainerConfig) -> None:
     warnings.filterwarnings("ignore", ".*checkpoint.*directory.*exists and is not empty")
     # batches are ready-made tensors: workers would only copy them
     warnings.filterwarnings("ignore", ".*does not have many workers")
+    # Lightning 2.6 asks torch 2.13 for a name that torch is about to drop
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)")
 
 
 def build_trainer(

@@ -62,5 +62,5 @@ def test_the_bars_of_the_histogram_are_as_high_as_the_counts(tmp_path):
 def test_the_bundled_list_is_described(tmp_path):
     facts = told(read_names(NamesConfig(name="names")), tmp_path / "lengths.png")
     assert facts["source"] == "bundled"
-    assert facts["splits"] == "14,581 train, 1,822 val, 1,822 test"
+    assert facts["splits"] == "13,893 train, 1,737 val, 1,737 test"
     assert (tmp_path / "lengths.png").read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from charlab.types import IGNORE
 
 NAMES = tuple(f"{'x' * (index % 7)}{index}" for index in range(30))
 VOCABULARY = Vocabulary.of(NAMES)
+CORPUS = NamesCorpus(
+    NAMES[:22], NAMES[22:26], NAMES[26:], "made up", num_lines=30, num_blank=0, num_duplicates=0
+)
 RAGGED = RaggedNames(NAMES, VOCABULARY)
 
 NAME_LISTS = st.lists(
@@ -187,6 +191,15 @@ def test_resuming_any_number_of_times_changes_nothing(batch_size, cuts):
     assert all(type(value) is int for value in state.values())
 
 
+def test_a_resumed_loader_left_early_begins_the_next_epoch():
+    process = loader()
+    list(islice(process, 2))
+    resumed = loader()
+    resumed.load_state_dict(process.state_dict())
+    next(iter(resumed))
+    assert names_of_all(resumed) == [NAMES[row] for row in shuffled(len(NAMES), 0, 1)]
+
+
 def test_a_resume_in_an_epoch_of_other_batches_is_refused():
     process = loader(batch_size=4)
     list(islice(process, 3))
@@ -200,6 +213,16 @@ def test_a_resume_in_an_epoch_of_other_batches_is_refused():
     other = loader(batch_size=8)
     other.load_state_dict(finished.state_dict())
     assert names_of_all(other) == [NAMES[row] for row in shuffled(len(NAMES), 0, 1)]
+
+
+def test_the_data_module_deals_to_the_rank_of_its_trainer():
+    data = NamesDataModule(CORPUS, VOCABULARY, batch_size=4, seed=3)
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+    order = shuffled(len(CORPUS.train), 3, 0)[1::2]
+    assert names_of_all(data.train_dataloader()) == [CORPUS.train[row] for row in order]
+    assert sorted(names_of_all(data.val_dataloader())) == sorted(
+        sorted(CORPUS.val, key=len, reverse=True)[1::2]
+    )
 
 
 class Recorder(LightningModule):
@@ -222,9 +245,6 @@ class Recorder(LightningModule):
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-CORPUS = NamesCorpus(NAMES[:22], NAMES[22:26], NAMES[26:], "made up", 30, 0, 0)
 
 
 def fit(max_steps, folder, checkpoint=None):

@@ -25,10 +25,9 @@ def slow_nats(train, scored, order, num_symbols):
     """The definition, one symbol at a time: documents are sequences of anything hashable."""
 
     def contexts(document):
-        padded = [None] * (order - 1) + list(document)
-        for position, symbol in enumerate(padded[order - 1 :]):
-            history = tuple(padded[position : position + order - 1])
-            yield symbol, [history[len(history) - k :] for k in range(order)]
+        opened = [None, *document]
+        for end in range(1, len(opened)):
+            yield opened[end], [tuple(opened[end - k : end]) for k in range(min(order, end + 1))]
 
     counts = defaultdict(Counter)
     for document in train:
@@ -133,7 +132,7 @@ def test_floors_of_the_kantrowitz_list():
     corpus = read_names(NamesConfig(name="names", path=str(KANTROWITZ)))
     floors = ngram_floors(corpus, Vocabulary.of(corpus.train))
     test = {order: floor.test_nats_per_token for order, floor in floors.items()}
-    # Published for another split of the same size; the tolerance is what splits differ by.
+    # Reference values of another split of the same size; splits differ by less than the tolerance.
     assert [test[2], test[3], test[4]] == pytest.approx([2.359, 2.128, 1.996], abs=0.04)
     # Past order 4 the contexts are too rare for Witten-Bell: it no longer falls.
     assert all(before > after for before, after in pairwise([test[k] for k in (1, 2, 3, 4)]))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from charlab.callbacks.train_log import TrainLog
-from charlab.config.schema import ProgressConfig
+from charlab.config.schema_output import ProgressConfig
 
 # seconds between two lines where nothing can be redrawn
 LINE_EVERY_S = 10.0

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from charlab.callbacks.clock import TrainClock
-from charlab.config.schema import SamplesConfig
+from charlab.config.schema_output import SamplesConfig
 from charlab.lit import CharLitModule
 from charlab.sampling import Codec, Sample, sample
 

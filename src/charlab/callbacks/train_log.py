@@ -10,7 +10,7 @@ from typing import Any, final
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from charlab.callbacks.clock import TrainClock
-from charlab.config.schema import DivergenceConfig
+from charlab.config.schema_output import DivergenceConfig
 from charlab.errors import TrainingDiverged
 from charlab.lit import CharLitModule
 from charlab.metrics import scores

@@ -6,7 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from charlab.cells import CELLS
 from charlab.config.mistakes import fixed_kind, wrong_value
+from charlab.config.nearest import did_you_mean, nearest
 from charlab.config.options import KIND_OPTION, schema_name, schemas_of, value_type
 from charlab.config.schema import SCHEMAS
 from charlab.errors import UsageError
@@ -19,12 +21,13 @@ def check(config: DictConfig) -> None:
 
     Raises UsageError for the first option that breaks a rule.
     """
-    _check_section(config, "")
+    check_section(config, "")
     _check_kinds(config)
     _check_budget(config)
 
 
-def _check_section(section: DictConfig, prefix: str) -> None:
+def check_section(section: DictConfig, prefix: str) -> None:
+    """Enforce the ranges of the options of a section, whose names begin with `prefix`."""
     schema = OmegaConf.get_type(section)
     assert schema is not None
     if not is_dataclass(schema):
@@ -49,7 +52,7 @@ def _check_section(section: DictConfig, prefix: str) -> None:
             )
         value = section[field.name]
         if isinstance(value, DictConfig):
-            _check_section(value, f"{name}.")
+            check_section(value, f"{name}.")
         else:
             _check_values(name, field, value)
 
@@ -82,6 +85,15 @@ def _check_kinds(config: DictConfig) -> None:
         name = schema_name(group, kind)
         if name is None or OmegaConf.get_type(config[group]) is not SCHEMAS[name]:
             raise fixed_kind(f"{group}.{key}", kind)
+    if config.model.cell not in CELLS:
+        guesses = nearest(config.model.cell, CELLS)
+        raise UsageError(
+            f"model.cell={config.model.cell} is not a cell{did_you_mean(guesses)}",
+            expected=f"a row of charlab.cells.CELLS: {', '.join(CELLS)}",
+            got=config.model.cell,
+            hint="add the row, or mend the file in conf/model/",
+            option="model.cell",
+        )
 
 
 def _check_budget(config: DictConfig) -> None:

@@ -1,5 +1,6 @@
-"""Hydra composes the configuration here, and does nothing else. No other module imports it.
+"""Hydra composes the configuration here, and does nothing else.
 
+Only this module, `overrides` and `translate` import it.
 Hydra's own way to run a job writes files, reconfigures logging and cuts tracebacks short, and under
 `-m` it runs all jobs in one process, which a run with several devices or a W&B run does not
 survive. So the composed configuration is all that is taken from it.
@@ -20,6 +21,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -63,7 +65,8 @@ class Composer:
                 raise UsageError(
                     f"there is no folder {folder}", expected="a folder laid out as conf/ is"
                 )
-        self._hydra = Hydra("train", ConfigLoaderImpl(search_path))
+        self._loader = ConfigLoaderImpl(search_path)
+        self._hydra = Hydra("train", self._loader)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of one job: typed, checked, its references resolved, read-only."""
@@ -91,16 +94,17 @@ class Composer:
         in_file = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
         swept = [*in_file, *config.hydra.overrides.task]
         with self._translated(overrides, "multirun"):
-            parsed = parse(swept, "multirun", self._hydra.config_loader)
+            parsed = parse(swept, "multirun", self._loader, self.choices)
             (jobs,) = BasicSweeper.split_arguments(parsed, None)
         return [[*config.hydra.overrides.hydra, *job] for job in jobs]
 
     @cached_property
     def choices(self) -> dict[str, list[str]]:
         """The choices of each group, `hydra` and the schemas left out."""
-        loader = self._hydra.config_loader
-        groups = [name for name in loader.list_groups("") if name not in ("hydra", "schema")]
-        return {group: loader.get_group_options(group) for group in groups}
+        files = self._loader.repository
+        groups = files.get_group_options("", ObjectType.GROUP)
+        names = [group for group in groups if group not in ("hydra", "schema")]
+        return {group: files.get_group_options(group) for group in names}
 
     def files_with_schema(self, schema_name: str) -> list[str]:
         """The choices whose file takes a schema, such as `custom_gru` for `model/custom_gru`."""
@@ -122,20 +126,14 @@ class Composer:
     @contextmanager
     def _translated(self, overrides: Sequence[str], mode: Mode) -> Iterator[None]:
         """Turn what Hydra raises for a mistake into a UsageError."""
-        parsed = parse(overrides, mode, self._hydra.config_loader)
+        parsed = parse(overrides, mode, self._loader, self.choices)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)  # a folder to search is missing
                 yield
         except UserWarning as warning:
             raise UsageError(first_line(warning)) from warning
-        except (
-            HydraException,
-            OmegaConfBaseException,
-            yaml.YAMLError,
-            ValueError,
-            OSError,
-        ) as error:
+        except MISTAKES as error:
             owners = {name: self.files_with_schema(name) for name in SCHEMAS}
             raise translate(error, parsed, Source(self.folders, owners)) from error
 

@@ -8,7 +8,7 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from charlab.config.checks import check
+from charlab.config.checks import check, check_section
 from charlab.config.mistakes import fixed_kind, from_omegaconf, plain, unknown_option
 from charlab.config.options import (
     KIND_OPTION,
@@ -55,6 +55,19 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     OmegaConf.set_readonly(config, True)
     assert isinstance(config, DictConfig)
     return config
+
+
+def load_section(group: str, kind: str, overrides: Sequence[str]) -> Any:
+    """A group on its own, as its dataclass: `load_section("data", "names", ["path=FILE"])`.
+
+    Overrides carry the group's name, `data.path=FILE`, as everywhere. Errors as `load_config`.
+    """
+    config = OmegaConf.create({group: OmegaConf.structured(SCHEMAS[f"{group}/{kind}"])})
+    config[group][KIND_OPTION[group]] = kind
+    for override in overrides:
+        _apply(config, override)
+    check_section(config[group], f"{group}.")
+    return OmegaConf.to_object(config[group])
 
 
 def to_container(config: DictConfig) -> dict[str, Any]:

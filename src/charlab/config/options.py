@@ -33,6 +33,8 @@ class Option:
 @final
 @dataclass(frozen=True)
 class ValueType:
+    """The annotation of an option taken apart; `item` is the type of a list's items."""
+
     item: type
     is_list: bool
     is_optional: bool

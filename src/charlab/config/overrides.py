@@ -1,7 +1,7 @@
 """The overrides of a command line, read by Hydra's grammar before anything is composed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from hydra.core.config_loader import ConfigLoader
@@ -21,12 +21,15 @@ from charlab.config.options import (
 from charlab.errors import UsageError
 
 Mode = Literal["run", "multirun"]
+Choices = Mapping[str, Sequence[str]]
 
 # All that is left of Hydra's own options: the others say how Hydra runs a job, which it does not.
 HYDRA_OPTIONS = ("hydra.searchpath", "hydra.sweeper.params")
 
 
-def parse(lines: Sequence[str], mode: Mode, loader: ConfigLoader) -> list[Override]:
+def parse(
+    lines: Sequence[str], mode: Mode, loader: ConfigLoader, choices: Choices
+) -> list[Override]:
     """The overrides, with the mistakes ruled out that need no configuration to be seen.
 
     Raises UsageError for one that cannot be read, adds or deletes an option, has several values
@@ -43,7 +46,7 @@ def parse(lines: Sequence[str], mode: Mode, loader: ConfigLoader) -> list[Overri
             _check_hydra_option(line, override)
         else:
             _check_form(line, override)
-        _check_values(line, override, mode, loader)
+        _check_values(line, override, mode, choices)
     return overrides
 
 
@@ -117,13 +120,12 @@ def _check_form(line: str, override: Override) -> None:
         )
 
 
-def _check_values(line: str, override: Override, mode: Mode, loader: ConfigLoader) -> None:
+def _check_values(line: str, override: Override, mode: Mode, choices: Choices) -> None:
     name = override.key_or_group
     if not override.is_sweep_override():
-        choices = loader.get_group_options(name)
         # `model={hidden_size:3}` sets options of the section
-        if choices and not isinstance(override.value(), str | dict):
-            raise no_such_choice(name, override.value(), choices, got=line)
+        if name in choices and not isinstance(override.value(), str | dict):
+            raise no_such_choice(name, override.value(), choices[name], got=line)
     elif mode == "run":
         option = all_options().get(name)
         is_list = option is not None and value_type(option.field).is_list

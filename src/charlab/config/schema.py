@@ -1,33 +1,17 @@
 """The typed schema of every configuration node: names, types, ranges, defaults, one line of help.
 
-Holds no logic beyond `option`. `conf/` holds the differences between the choices of a group;
+What a run shows and keeps is in `schema_output`. `conf/` holds the differences between the choices of a group;
 `charlab.config.checks` enforces the ranges; `charlab.config.compose` registers these classes with
 Hydra. Nothing here imports torch, so a mistake is found before torch is loaded.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from omegaconf import MISSING
 
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
-    choices: Sequence[str] | None = None,
-) -> Any:
-    """A dataclass field with a line of help and the range of its values (of each item of a list)."""
-    limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "choices": choices}
-    metadata = {"help": help} | {key: value for key, value in limits.items() if value is not None}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+from charlab.config.option import option
+from charlab.config.schema_output import CallbacksConfig, LoggerConfig
 
 
 # ------------------------------------------------------------------------------------------ model
@@ -99,6 +83,7 @@ class CustomGRUConfig(ModelConfig):
 class DataConfig:
     name: str = option(MISSING, "kind of data set")
     batch_size: int = option(64, "rows of a batch", ge=1)
+    show: bool = option(False, "print what the data hold, draw their lengths.png, then stop")
 
 
 @dataclass
@@ -111,7 +96,6 @@ class NamesConfig(DataConfig):
     test_fraction: float = option(0.1, "part of the distinct items held out to test", gt=0, lt=1)
     split_seed: int = option(0, "seed of the shuffle that splits the items", ge=0)
     max_length: int = option(256, "longest item accepted, in characters", ge=1)
-    show: bool = option(False, "print what the corpus holds, draw its length histogram, then stop")
 
 
 # ---------------------------------------------------------------------------- optimizer, scheduler
@@ -133,7 +117,9 @@ class AdamConfig(OptimizerConfig):
 class AdamWConfig(OptimizerConfig):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
-    weight_decay: float = option(0.01, "decoupled decay of matrices; biases and norms have none", ge=0)
+    weight_decay: float = option(
+        0.01, "decoupled decay of matrices; biases and norms have none", ge=0
+    )
 
 
 @dataclass
@@ -178,91 +164,11 @@ class TrainerConfig:
     val_every_n_steps: Optional[int] = option(
         None, "validate every so many steps; null validates after each epoch", ge=1
     )
-    limit_eval_batches: Optional[int] = option(
-        None, "score only so many batches of validation and test; null scores all", ge=1
-    )
     log_every_n_steps: int = option(50, "steps between two rows of training metrics", ge=1)
     deterministic: bool = option(True, "only algorithms that repeat bit for bit")
     detect_anomaly: bool = option(False, "name the operation that made a NaN (slow)")
     num_threads: Optional[int] = option(None, "CPU threads of torch; null lets torch choose", ge=1)
     test: bool = option(True, "score the best checkpoint on the test split when training ends")
-
-
-# ------------------------------------------------------------------------------ logger, callbacks
-@dataclass
-class WandbConfig:
-    mode: str = option(
-        "auto",
-        "auto is online with credentials and offline without; nothing is ever asked",
-        choices=("auto", "online", "offline", "disabled"),
-    )
-    project: str = option("charlab", "W&B project")
-    entity: Optional[str] = option(None, "W&B team or user; null is the account's own")
-    tags: list[str] = option([], "W&B tags")
-
-
-@dataclass
-class CSVConfig:
-    enabled: bool = option(False, "also write Lightning's csv/metrics.csv")
-
-
-@dataclass
-class TensorBoardConfig:
-    enabled: bool = option(False, "also write TensorBoard event files (pip install charlab[tensorboard])")
-
-
-@dataclass
-class LoggerConfig:
-    wandb: WandbConfig = field(default_factory=WandbConfig)
-    csv: CSVConfig = field(default_factory=CSVConfig)
-    tensorboard: TensorBoardConfig = field(default_factory=TensorBoardConfig)
-
-
-@dataclass
-class SamplesConfig:
-    enabled: bool = option(True, "draw samples while training")
-    every_n_steps: int = option(500, "steps between two draws", ge=1)
-    prompts: list[str] = option(["", " Trump"], "texts to continue; an empty one starts from nothing")
-    temperatures: list[float] = option([0.5, 1.0], "0 takes the likeliest character", ge=0)
-    num_samples: int = option(4, "samples of each prompt at each temperature", ge=1)
-    max_length: int = option(100, "characters after which a sample is cut", ge=1)
-    top_k: Optional[int] = option(None, "draw among the k likeliest characters", ge=1)
-    top_p: Optional[float] = option(None, "draw among the likeliest that hold this mass", gt=0, le=1)
-    seed: int = option(0, "seed of the generator that samples have for themselves", ge=0)
-    on_screen: int = option(2, "samples of each prompt shown in the terminal", ge=0)
-
-
-@dataclass
-class CheckpointConfig:
-    enabled: bool = option(True, "keep the last checkpoint and the best on validation")
-
-
-@dataclass
-class EarlyStoppingConfig:
-    enabled: bool = option(False, "stop when the validation score no longer falls")
-    patience: int = option(5, "validations without progress before it stops", ge=1)
-    min_delta: float = option(0.0, "bits per character that count as progress", ge=0)
-
-
-@dataclass
-class DivergenceConfig:
-    enabled: bool = option(True, "stop when the loss is NaN, infinite or far worse than guessing")
-    max_ratio: float = option(3.0, "most the loss may be, in multiples of a uniform guess", gt=1)
-
-
-@dataclass
-class ProgressConfig:
-    enabled: bool = option(True, "show a live bar (a line now and then where there is no terminal)")
-    refresh_s: float = option(0.25, "seconds between two redraws", gt=0)
-
-
-@dataclass
-class CallbacksConfig:
-    samples: SamplesConfig = field(default_factory=SamplesConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
-    divergence: DivergenceConfig = field(default_factory=DivergenceConfig)
-    progress: ProgressConfig = field(default_factory=ProgressConfig)
 
 
 # ------------------------------------------------------------------------------------------- root

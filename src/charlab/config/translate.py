@@ -40,6 +40,15 @@ class Source:
                 return f"{folder.name}/{name}.yaml"
         return f"{name}.yaml"
 
+    def file_with(self, group: str, choice: str) -> str:
+        """The file whose defaults ask for a choice. Hydra names the one it started from."""
+        wanted = re.compile(rf"\b{re.escape(group)}: *{re.escape(choice)}\s")
+        for folder in self.folders:
+            for file in sorted(folder.rglob("*.yaml")):
+                if wanted.search(file.read_text("utf-8")):
+                    return str(file.relative_to(folder.parent))
+        return "a file of conf"
+
 
 def translate(error: Exception, overrides: Sequence[Override], source: Source) -> UsageError:
     """The message for anything that Hydra raises while it composes."""
@@ -48,7 +57,7 @@ def translate(error: Exception, overrides: Sequence[Override], source: Source) -
     file = re.search(r"In '([^']+)'", str(error))
     place = source.file(file[1]) if file else ""
     if isinstance(error, MissingConfigException):
-        return _missing_file(error, overrides, place, source)
+        return _missing_file(error, overrides, source)
     cause = _omegaconf_cause(error)
     if cause is None:
         return UsageError(first_line(error), got=place)
@@ -74,16 +83,18 @@ def _line_of(file: Path, number: int) -> str:
 
 
 def _missing_file(
-    error: MissingConfigException, overrides: Sequence[Override], place: str, source: Source
+    error: MissingConfigException, overrides: Sequence[Override], source: Source
 ) -> UsageError:
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
     if not group:  # the file to start from
         files = sorted(file.stem for folder in source.folders for file in folder.glob("*.yaml"))
         return no_such_choice("--config-name", choice, files, got=f"--config-name {choice}")
     typed = [o.input_line for o in overrides if o.key_or_group == group and o.value() == choice]
-    got = typed[-1] if typed and typed[-1] else f"{group}={choice}"
-    if place and not typed:
-        got += f" in {place}"
+    got = (
+        typed[-1]
+        if typed and typed[-1]
+        else f"{group}={choice} in {source.file_with(group, choice)}"
+    )
     return no_such_choice(group, choice, error.options or (), got=got)
 
 
@@ -105,8 +116,7 @@ def _composition_mistake(
     if not typed or typed[-1].input_line is None:
         key = name.rpartition(".")[2]
         return from_omegaconf(error, got=f"{key} in {place}" if place else "", owners=owners)
-    override = typed[-1]
-    line = typed[-1].input_line
+    override, line = typed[-1], typed[-1].input_line
     is_inside = name.startswith(f"{override.key_or_group}.")  # model={hiden_size:3}
     value = "VALUE" if is_inside else line.partition("=")[2]
     if override.key_or_group.startswith(f"{name}."):  # below an option, or below nothing at all

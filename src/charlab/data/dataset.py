@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from rich.console import Console
+
 from charlab.config.schema import DataConfig, NamesConfig
+from charlab.data.describe import describe_names
 from charlab.data.names import read_names
-from charlab.data.names_module import NamesDataModule, NamesLoader
+from charlab.data.names_module import NamesDataModule
 from charlab.data.ngram_floors import NgramFloor, cached_ngram_floors
 from charlab.data.quality import Quality, names_quality
 from charlab.data.vocabulary import Vocabulary
@@ -34,13 +37,9 @@ class DataSet:
     quality: Callable[[Sequence[str], Sequence[bool]], Quality]
 
     @property
-    def floor(self) -> NgramFloor:
-        """The score of the highest order: what a trained network has to beat."""
-        return self.floors[max(self.floors)]
-
-    def batches(self, split: str) -> NamesLoader:
-        """One pass over train, val or test in a fixed order."""
-        return self.module.eval_dataloader(split)
+    def best_order(self) -> int:
+        """The order that does best on validation: what a trained network has to beat on test."""
+        return min(self.floors, key=lambda order: self.floors[order].val_bpc)
 
     @property
     def baselines(self) -> dict[str, float]:
@@ -52,6 +51,13 @@ def build_dataset(config: DataConfig, seed: int, cache: Path) -> DataSet:
     """The data set of a configuration. Raises UsageError where its files are unusable."""
     assert isinstance(config, NamesConfig)
     return _names(config, seed, cache)
+
+
+def describe_dataset(config: DataConfig, console: Console, histogram: Path) -> None:
+    """Print what the data of a configuration hold, and draw a histogram of lengths (PNG)."""
+    assert isinstance(config, NamesConfig)
+    corpus = read_names(config)
+    describe_names(corpus, Vocabulary.of(corpus.train), console, histogram)
 
 
 def _names(config: NamesConfig, seed: int, cache: Path) -> DataSet:

@@ -18,7 +18,7 @@ from charlab.data.textfile import check_file, check_sha256, decoded, read_bytes
 from charlab.errors import UsageError
 
 BUNDLED = Path(__file__).with_name("bundled") / "names.txt"
-BUNDLED_SHA256 = "3260b53d5b26f2c9a715d6c608d480b5e2f3808c936c5d5d488493e6134f0cc3"
+BUNDLED_SHA256 = "32c68b8d86176a31d346083dbca6a264b64dc8b9636b7ad41ab06ba05f405b75"
 
 
 @final

@@ -5,7 +5,7 @@ flat array takes a tenth of that.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from charlab.errors import UsageError
 from charlab.types import IGNORE, Batch
 
 Ids = NDArray[np.int64]
+Split = Literal["train", "val", "test"]
 
 
 @final
@@ -183,10 +184,15 @@ class NamesDataModule(LightningDataModule):
         return self._loader(self.corpus.train, self._seed)
 
     def val_dataloader(self) -> NamesLoader:
-        return self._loader(self.corpus.val, None)
+        return self.eval_dataloader("val")
 
     def test_dataloader(self) -> NamesLoader:
-        return self._loader(self.corpus.test, None)
+        return self.eval_dataloader("test")
+
+    def eval_dataloader(self, split: Split) -> NamesLoader:
+        """A split in a fixed order, each name once."""
+        splits = {"train": self.corpus.train, "val": self.corpus.val, "test": self.corpus.test}
+        return self._loader(splits[split], None)
 
     def _loader(self, names: Sequence[str], seed: int | None) -> NamesLoader:
         return NamesLoader(

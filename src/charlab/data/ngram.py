@@ -4,8 +4,10 @@
     p_k(c | h)  = (n(h, c) + T(h) p_{k-1}(c | h')) / (n(h) + T(h)),   h the last k - 1 symbols
 
 n(h, c) counts c after h in the training ids, n(h) = sum_c n(h, c), T(h) is the number of distinct
-c with n(h, c) > 0, and h' is h without its oldest symbol. An unseen h leaves p_{k-1} as it is.
-Witten & Bell 1991, method C, in the interpolated form of Chen & Goodman 1999, section 2.6.
+c with n(h, c) > 0, and h' is h without its oldest symbol. An unseen h leaves p_{k-1} as it is, and
+so does one that reaches past the boundary before a document: with the boundary repeated, the same
+counts would be mixed in once a repetition.
+Witten & Bell 1991, method C, in the interpolated form of Chen & Goodman 1999.
 
 Knows neither names nor files: `ngram_floors.py` fits it to a corpus of names.
 """
@@ -41,8 +43,8 @@ class NgramModel:
     """p(c | the order - 1 symbols before it), for ids in range(num_symbols).
 
     Data are flat: document d is `ids[offsets[d] : offsets[d + 1]]`, offsets run from 0 to
-    len(ids). Every id is predicted; a context never leaves its document, and what would lie before
-    the first id is one boundary symbol that is never predicted.
+    len(ids). Every id is predicted; a context never leaves its document, before whose first id lies
+    one boundary symbol that is never predicted.
     """
 
     def __init__(self, order: int, num_symbols: int) -> None:
@@ -103,7 +105,8 @@ class NgramModel:
             counts = np.where(found >= 0, level.counts[found], 0)
             totals, distinct = level.totals[rows], level.distinct[rows]
             mixed = (counts + distinct * probabilities) / np.maximum(totals + distinct, 1)
-            probabilities = np.where(rows >= 0, mixed, probabilities)
+            usable = (rows >= 0) & (positions >= context_length - 1)
+            probabilities = np.where(usable, mixed, probabilities)
             nats.append(float(-np.log(probabilities).sum()))
         return nats, len(ids)
 

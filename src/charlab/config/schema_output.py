@@ -1,0 +1,88 @@
+"""The typed schema of what a run shows and keeps: loggers and callbacks."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from charlab.config.option import option
+
+
+@dataclass
+class WandbConfig:
+    mode: str = option(
+        "auto",
+        "auto is online with credentials and offline without; nothing is ever asked",
+        choices=("auto", "online", "offline", "disabled"),
+    )
+    project: str = option("charlab", "W&B project")
+    entity: Optional[str] = option(None, "W&B team or user; null is the account's own")
+    tags: list[str] = option([], "W&B tags")
+
+
+@dataclass
+class CSVConfig:
+    enabled: bool = option(False, "also write Lightning's csv/metrics.csv")
+
+
+@dataclass
+class TensorBoardConfig:
+    enabled: bool = option(
+        False, "also write TensorBoard event files (pip install charlab[tensorboard])"
+    )
+
+
+@dataclass
+class LoggerConfig:
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    csv: CSVConfig = field(default_factory=CSVConfig)
+    tensorboard: TensorBoardConfig = field(default_factory=TensorBoardConfig)
+
+
+@dataclass
+class SamplesConfig:
+    enabled: bool = option(True, "draw samples while training")
+    every_n_steps: int = option(500, "steps between two draws", ge=1)
+    prompts: list[str] = option(
+        ["", " Trump"], "texts to continue; an empty one starts from nothing"
+    )
+    temperatures: list[float] = option([0.5, 1.0], "0 takes the likeliest character", ge=0)
+    num_samples: int = option(4, "samples of each prompt at each temperature", ge=1)
+    max_length: int = option(100, "characters after which a sample is cut", ge=1)
+    top_k: Optional[int] = option(None, "draw among the k likeliest characters", ge=1)
+    top_p: Optional[float] = option(
+        None, "draw among the likeliest that hold this mass", gt=0, le=1
+    )
+    seed: int = option(0, "seed of the generator that samples have for themselves", ge=0)
+    on_screen: int = option(2, "samples of each prompt shown in the terminal", ge=0)
+
+
+@dataclass
+class CheckpointConfig:
+    enabled: bool = option(True, "keep the last checkpoint and the best on validation")
+
+
+@dataclass
+class EarlyStoppingConfig:
+    enabled: bool = option(False, "stop when the validation score no longer falls")
+    patience: int = option(5, "validations without progress before it stops", ge=1)
+    min_delta: float = option(0.0, "bits per character that count as progress", ge=0)
+
+
+@dataclass
+class DivergenceConfig:
+    enabled: bool = option(True, "stop when the loss is NaN, infinite or far worse than guessing")
+    max_ratio: float = option(3.0, "most the loss may be, in multiples of a uniform guess", gt=1)
+
+
+@dataclass
+class ProgressConfig:
+    enabled: bool = option(True, "show a live bar (a line now and then where there is no terminal)")
+    refresh_s: float = option(0.25, "seconds between two redraws", gt=0)
+
+
+@dataclass
+class CallbacksConfig:
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    divergence: DivergenceConfig = field(default_factory=DivergenceConfig)
+    progress: ProgressConfig = field(default_factory=ProgressConfig)

@@ -1,0 +1,106 @@
+"""The conformance table: every cell of charlab in every form that its options allow.
+
+A new cell adds its row here, with its step in `numpy_cells` and the formula of its size.
+"""
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from charlab.cells.base import Layer
+from charlab.engine import build_layer
+
+from . import numpy_cells
+
+T, B, I, H, V = 6, 3, 4, 5, 7  # noqa: E741
+BIASES = ("both", "input", "none")
+
+
+class Row(NamedTuple):
+    """A cell in one form. step: the same in numpy. num_params: its number of parameters."""
+
+    cell: str
+    options: dict[str, Any]
+    step: Callable
+    num_params: Callable[[int, int], int]
+
+
+def num_params(num_gates: int, bias: str) -> Callable[[int, int], int]:
+    """I H + H H a gate, and H for each bias that it has."""
+    num_biases = {"both": 2, "input": 1, "none": 0}[bias]
+    return lambda i, h: num_gates * h * (i + h + num_biases)
+
+
+ROWS = [
+    Row(
+        "gru",
+        {},
+        partial(numpy_cells.gru, reset="after", update_gate="keep"),
+        num_params(3, "both"),
+    ),
+    *(
+        Row("rnn", {"nonlinearity": phi}, numpy_cells.RNN[phi], num_params(1, "both"))
+        for phi in ("tanh", "relu")
+    ),
+    *(
+        Row("lstm", {"forget_bias": forget}, numpy_cells.lstm, num_params(4, "both"))
+        for forget in (0.0, 1.0)
+    ),
+    *(
+        Row(
+            "custom_rnn",
+            {"nonlinearity": phi, "bias": bias},
+            numpy_cells.RNN[phi],
+            num_params(1, bias),
+        )
+        for phi, bias in itertools.product(("tanh", "relu"), BIASES)
+    ),
+    *(
+        Row(
+            "custom_gru",
+            {"bias": bias, "reset": reset, "update_gate": update},
+            partial(numpy_cells.gru, reset=reset, update_gate=update),
+            num_params(3, bias),
+        )
+        for bias, reset, update in itertools.product(BIASES, ("before", "after"), ("admit", "keep"))
+    ),
+    *(
+        Row(
+            "custom_lstm",
+            {"forget_bias": 1.0, "bias": bias},
+            numpy_cells.lstm,
+            num_params(4, bias),
+        )
+        for bias in BIASES
+    ),
+]
+
+
+def row_id(row: Row) -> str:
+    return "-".join(map(str, (row.cell, *row.options.values())))
+
+
+def generator(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=generator(seed))
+
+
+def randomise(module: nn.Module) -> nn.Module:
+    """The module with all its parameters (biases too) drawn from N(0, 0.6)."""
+    source = generator()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.6, generator=source)
+    return module
+
+
+def build(row: Row, input_size: int = I, hidden_size: int = H) -> Layer:
+    """The layer in float64, with random parameters."""
+    return randomise(build_layer(row.cell, input_size, hidden_size, row.options).double())
