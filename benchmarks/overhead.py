@@ -71,7 +71,7 @@ class BareLoop:
                 group["lr"] = self.config.optimizer.lr * factor
             nats, num_targets, _ = batch_nats(self.model, next(self.batches), None)
             self.optimizer.zero_grad()
-            (nats / num_targets).backward()
+            torch.autograd.backward(nats / num_targets)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
             self.optimizer.step()
             self.step += 1
@@ -134,9 +134,7 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
         total_steps=total_steps,
     )
     turns = TakingTurns(BareLoop(config, data, total_steps), clock)
-    trainer = build_trainer(
-        config.trainer, record.path, total_steps, loggers, [*callbacks, turns]
-    )
+    trainer = build_trainer(config.trainer, record.path, total_steps, loggers, [*callbacks, turns])
     began_s = time.perf_counter()
     trainer.fit(lit, datamodule=data.module)
     fit_s = time.perf_counter() - began_s - sum(turns.bare_s)

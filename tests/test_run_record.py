@@ -188,7 +188,10 @@ def test_another_seed_is_another_run(run, folder):
     exit_code, other = train(folder, "logger.csv.enabled=true", "seed=1")
     assert exit_code == 0
     assert "-s1-" in other.name
-    assert rows(other / "metrics.jsonl")[1]["train/loss"] != rows(run / "metrics.jsonl")[1]["train/loss"]
+    assert (
+        rows(other / "metrics.jsonl")[1]["train/loss"]
+        != rows(run / "metrics.jsonl")[1]["train/loss"]
+    )
 
 
 def test_training_is_bit_identical_with_and_without_samples(folder, run):

@@ -5,6 +5,7 @@ import torch
 
 from charlab.config.schema import ModelConfig
 from charlab.data.vocabulary import Vocabulary
+from charlab.errors import TrainingDiverged
 from charlab.model import build_model
 from charlab.sampling import Sample, prompt_ids, sample
 
@@ -230,6 +231,19 @@ def test_a_model_that_fails_comes_back_in_its_mode(training, fail_at):
         sample(model, Letters(), generator(), prompts=["a"])
     assert model.training is training
     assert len(model.fed) == fail_at
+
+
+@pytest.mark.parametrize("first_nan", [0, 3])
+def test_a_model_that_diverged_is_named_as_such(first_nan):
+    """NaN or infinity, be it after the prompt or further on: here after so many letters "b"."""
+    for value in (torch.nan, torch.inf):
+        table = torch.full((9, 9), -1e9)
+        table[:, 1] = 0.0
+        table[first_nan] = value
+        model = TableModel(table).train(True)
+        with pytest.raises(TrainingDiverged, match="the model's logits are not finite"):
+            sample(model, Letters(), generator(), prompts=["a"], max_length=8)
+        assert model.training
 
 
 def test_dropout_is_off_while_sampling():

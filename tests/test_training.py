@@ -1,4 +1,4 @@
-"""What may happen while a run trains: divergence, early stopping, loggers, W&B offline, failures."""
+"""What may happen while a run trains: divergence, early stopping, loggers, W&B, failures."""
 
 import json
 import math
@@ -156,7 +156,10 @@ def offline_rows(run):
     """What the offline W&B file holds, by W&B's own reader."""
     (file,) = run.glob("wandb/offline-run-*/*.wandb")
     told = subprocess.run(
-        ["wandb", "leet", "inspect", "--json", str(file)], capture_output=True, text=True, check=True
+        ["wandb", "leet", "inspect", "--json", str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return told.stdout
 

@@ -8,11 +8,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
 import charlab
 from charlab.errors import CharlabError
+
+Which = Literal["best", "last"]
+Split = Literal["train", "val", "test"]
 
 RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 OVERRIDES = click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
@@ -78,7 +82,7 @@ def sample_command(
     top_p: float | None,
     max_length: int,
     seed: int,
-    checkpoint: str,
+    checkpoint: Which,
     as_json: bool,
 ) -> None:
     """Text from a trained run, one sample a line."""
@@ -122,7 +126,7 @@ def sample_command(
 @CHECKPOINT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def eval_command(
-    run: Path, overrides: Sequence[str], split: str, checkpoint: str, as_json: bool
+    run: Path, overrides: Sequence[str], split: Split, checkpoint: Which, as_json: bool
 ) -> None:
     """The exact score of a trained run, from its run directory alone."""
     from charlab import screen
@@ -136,7 +140,9 @@ def eval_command(
     config = restored.config
     data = build_dataset(config.data, config.seed, Path(config.paths.cache))
     check_same_data(restored, data)
-    scored = scores(split, evaluate(restored.model, data.module.eval_dataloader(split)), data.document)
+    scored = scores(
+        split, evaluate(restored.model, data.module.eval_dataloader(split)), data.document
+    )
     quality = sample_quality(restored.model, data, config.callbacks.samples.seed)
     if as_json:
         click.echo(json.dumps({"run": str(run), **scored, "samples": quality}))

@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -60,6 +61,7 @@ class CharLitModule(LightningModule):
         self.train_sums = LossSums()
         self.eval_sums = LossSums()
         self.grad_norm: Tensor | None = None
+        self.chars_seen: Tensor
         self.register_buffer("chars_seen", torch.zeros((), dtype=torch.int64))
         self.latest_scores: dict[str, float] = {}
         self._carried: dict[str, ModelState] = {}
@@ -101,7 +103,7 @@ class CharLitModule(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(named, step=self.global_step)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         config = self.config
         fused = config.trainer.precision != "16-mixed"
         optimizer = build_optimizer(config.optimizer, self.model, fused=fused)

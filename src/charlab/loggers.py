@@ -30,7 +30,7 @@ class RunLogger(Logger):
     def version(self) -> str:
         return self._run.path.name
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         assert step is not None
         self._run.add_metrics(step, self._chars_seen(), metrics)

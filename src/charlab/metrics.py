@@ -57,8 +57,10 @@ class LossSums:
 
 
 def scores(prefix: str, sums: Tensor, document: str | None) -> dict[str, float]:
-    """The scores of [nats, targets, documents] by name: loss (nats per target), bpc, and nats per
-    document where the data have documents."""
+    """The scores of [nats, targets, documents] by name.
+
+    loss is nats per target, bpc bits per target; nats per document where the data have documents.
+    """
     nats, num_targets, num_documents = sums.tolist()
     named = {
         f"{prefix}/loss": nats / num_targets,

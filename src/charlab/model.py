@@ -5,8 +5,8 @@ is run, is settled in `build_model`.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Iterable, Sequence
+from typing import Any, cast, final
 
 import torch
 from torch import Generator, Tensor, nn
@@ -42,7 +42,7 @@ class CharModel(nn.Module):
         super().__init__()
         hidden_size = layers[-1].hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
-        self.layers = nn.ModuleList(layers)
+        self.layers: Iterable[Layer] = cast(Iterable[Layer], nn.ModuleList(layers))
         self.dropout = nn.Dropout(dropout)
         sizes = [embedding_size] + [layer.hidden_size for layer in layers]
         self.norms = nn.ModuleList(
@@ -94,8 +94,8 @@ class CharModel(nn.Module):
         return {
             "num_params": self.num_params,
             "state_size": self.state_size,
-            "hidden_size": self.layers[-1].hidden_size,
-            "num_layers": len(self.layers),
+            "hidden_size": [layer.hidden_size for layer in self.layers][-1],
+            "num_layers": sum(1 for _ in self.layers),
         }
 
     @torch.no_grad()
@@ -103,12 +103,16 @@ class CharModel(nn.Module):
         """Write every parameter as a function of (name, seed) alone.
 
         Embedding N(0, 1) as torch.nn has it, N(0, 1/sqrt(E)) where the logits share it, so that
-        they start near zero; head U(+-1/sqrt(fan_in)); layers by `cells.initialisers`.
+        they start near zero; head U(+-1/sqrt(fan_in)) with bias 0; layer norms the identity; layers
+        by `cells.initialisers`.
         """
         generator = torch.Generator().manual_seed(seed)
         tied = self.head.weight is self.embedding.weight
         std = self.embedding.embedding_dim**-0.5 if tied else 1.0
         nn.init.normal_(self.embedding.weight, std=std, generator=generator)
+        for norm in self.norms:
+            if isinstance(norm, nn.LayerNorm):
+                norm.reset_parameters()
         for layer in self.layers:
             initialise(layer, name, generator)
         if isinstance(self.projection, nn.Linear):
@@ -131,7 +135,8 @@ def build_model(config: ModelConfig, vocab_size: int, seed: int) -> CharModel:
     hidden_size = config.hidden_size
     if config.match_params is not None:
         hidden_size = solve_hidden_size(config, vocab_size, round(config.match_params))
-    model = _assemble(config, vocab_size, hidden_size)
+    with torch.random.fork_rng(devices=[]):  # torch's constructors draw weights of their own
+        model = _assemble(config, vocab_size, hidden_size)
     model.initialise(config.init, seed)
     return model
 
@@ -146,7 +151,12 @@ def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> 
         with torch.device("meta"):
             return _assemble(config, vocab_size, hidden_size).num_params
 
-    smallest = count(1)
+    def rising(hidden_size: int) -> int:
+        # tied weights need no projection where hidden_size == embedding_size: a dip in the count
+        missing = hidden_size**2 if config.tie_weights else 0
+        return count(hidden_size) + (missing if hidden_size == config.embedding_size else 0)
+
+    smallest = min(count(1), count(config.embedding_size))
     if num_params < smallest:
         raise UsageError(
             f"model.match_params={num_params:,} cannot be met",
@@ -157,12 +167,13 @@ def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> 
             hint="a larger number, or a smaller model.embedding_size",
         )
     low, high = 1, 2
-    while count(high) < num_params:
+    while rising(high) < num_params:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < num_params else (low, middle)
-    return min((low, high), key=lambda size: abs(count(size) - num_params))
+        low, high = (middle, high) if rising(middle) < num_params else (low, middle)
+    candidates = (low, high, config.embedding_size)
+    return min(candidates, key=lambda size: abs(count(size) - num_params))
 
 
 def _assemble(config: ModelConfig, vocab_size: int, hidden_size: int) -> CharModel:

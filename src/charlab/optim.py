@@ -49,6 +49,7 @@ def lr_factor(config: SchedulerConfig, step: int, total_steps: int) -> float:
     one_cycle  half a cosine up from initial_lr_fraction, half a cosine down to final_lr_fraction
                (Smith & Topin 2018 in the form of torch's OneCycleLR)
     """
+    step = min(step, total_steps - 1)
     last = max(total_steps - 1, 1)
     if isinstance(config, CosineConfig):
         warmup = round(config.warmup_fraction * total_steps)

@@ -43,7 +43,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def slug(config: Mapping[str, Any]) -> str:
-    """A short name made of letters, digits, "_" and "-", fit for shells and file systems."""
+    """A short name made of letters, digits, "_", "-" and ".", fit for shells and file systems."""
     model = config["model"]
     size = (
         f"p{model['match_params']:.3g}" if model["match_params"] else f"h{model['hidden_size']}"
@@ -61,9 +61,7 @@ class Run:
         self._started_s = time.monotonic()
 
     @classmethod
-    def create(
-        cls, config: Mapping[str, Any], overrides: Sequence[str], runs: Path
-    ) -> "Run":
+    def create(cls, config: Mapping[str, Any], overrides: Sequence[str], runs: Path) -> "Run":
         """Make a new directory for the configuration: <slug>-<hash>, then -2, -3 beside it.
 
         Raises UsageError where it cannot be made.
@@ -112,21 +110,19 @@ class Run:
 
     def update(self, **entries: Any) -> None:
         """Write entries of run.json; a reader sees the file as it was or as it is, never half."""
-        self.record.update(entries)
+        self.record.update(_finite(entries))
         replacement = self.path / "run.json.new"
         replacement.write_text(
             json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        os.replace(replacement, self.path / "run.json")
+        replacement.replace(self.path / "run.json")
 
     def end(self, status: Status, **entries: Any) -> None:
         self.update(status=status, ended=_now(), seconds=round(self.seconds, 3), **entries)
 
     def add_metrics(self, step: int, chars_seen: int, metrics: Mapping[str, float]) -> None:
-        """Add a row. A value that is not finite is null: JSON has no NaN."""
-        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
         row = {"step": step, "chars_seen": chars_seen, "seconds": round(self.seconds, 3)}
-        self._append("metrics.jsonl", [row | finite])
+        self._append("metrics.jsonl", [row | _finite(metrics)])
 
     def add_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._append("samples.jsonl", rows)
@@ -134,6 +130,15 @@ class Run:
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for every number that is not finite: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -159,9 +164,13 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def _suggest_runs(path: Path) -> str:
-    """The newest run directories near a path that is none."""
-    start = next((folder for folder in (path, *path.parents) if folder.is_dir()), Path())
-    found = sorted(start.glob("**/run.json"), key=lambda file: file.stat().st_mtime)[-3:]
+    """The newest run directories near a path that is none: not the whole disk for a typo."""
+    folders = [folder for folder in (path, *path.parents[:2]) if folder.is_dir()]
+    places = [folder for folder in folders if len(folder.resolve().parts) > 2]
+    patterns = ("*/run.json", "*/*/run.json")
+    files = {file for place in places for pattern in patterns for file in place.glob(pattern)}
+    files |= set(Path("runs").glob("*/*/run.json"))
+    found = sorted(files, key=lambda file: file.stat().st_mtime)[-3:]
     runs = [str(file.parent) for file in reversed(found)]
     return "one of the newest runs: " + ", ".join(runs) if runs else "python train.py makes one"
 

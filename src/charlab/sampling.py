@@ -28,7 +28,7 @@ class StepModel(Protocol):
 
 
 class Codec(Protocol):
-    """What sampling needs of a vocabulary. bos_id opens a text, eos_id ends it, where they exist."""
+    """What sampling needs of a vocabulary; bos_id opens a text, eos_id ends it, if they exist."""
 
     @property
     def bos_id(self) -> int | None: ...
@@ -54,8 +54,11 @@ class Sample:
 @final
 @dataclass(frozen=True)
 class Filter:
-    """What may be drawn: the top_k likeliest symbols (Fan et al. 2018), the likeliest that together
-    hold top_p of the mass (Holtzman et al. 2020), both, or all (None)."""
+    """What may be drawn; None leaves a filter out.
+
+    top_k  the k likeliest symbols (Fan et al. 2018)
+    top_p  the likeliest symbols that together hold this mass (Holtzman et al. 2020)
+    """
 
     top_k: int | None = None
     top_p: float | None = None
@@ -64,7 +67,7 @@ class Filter:
         if self.top_k is not None and self.top_k < logits_NV.shape[1]:
             kth_N1 = logits_NV.topk(self.top_k).values[:, -1:]
             logits_NV = logits_NV.masked_fill(logits_NV < kth_N1, -torch.inf)
-        if self.top_p is not None:
+        if self.top_p is not None and self.top_p < 1:  # at 1, rounding would cut a tail
             sorted_NV, order_NV = logits_NV.sort(descending=True)
             probs_NV = sorted_NV.softmax(-1)
             # a symbol stays if the mass before it is still short of top_p; the first always stays
@@ -91,8 +94,9 @@ def sample(
     """num_samples texts for each prompt at each temperature, in that order.
 
     `text` holds the prompt and at most max_length characters after it. Temperature 0 takes the
-    likeliest symbol. White space before a prompt is dropped, as the data drop it. The model comes
-    back in the mode it was in. Raises TrainingDiverged where the model gives NaN. generator lives on the model's device.
+    likeliest symbol. White space before a prompt is dropped, as the data drop it. generator lives
+    on the model's device. The model comes back in the mode it was in.
+    Raises TrainingDiverged where the model gives NaN.
     """
     was_training = model.training
     model.eval()
@@ -101,12 +105,6 @@ def sample(
     try:
         primed = [_read(model, codec, prompt, rows, device) for prompt in prompts]
         logits_NV = torch.cat([logits for logits, _ in primed])
-        if not bool(logits_NV.isfinite().all()):
-            raise TrainingDiverged(
-                "there is nothing to sample: the model's logits are not finite",
-                expected="a model whose training did not diverge",
-                hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
-            )
         state = _join([state for _, state in primed])
         temperature_N = (
             torch.tensor(temperatures, device=device)
@@ -114,7 +112,14 @@ def sample(
             .repeat(len(prompts))
         )
         ids_NL = _continue(
-            model, codec, generator, logits_NV, state, temperature_N, max_length, Filter(top_k, top_p)
+            model,
+            codec,
+            generator,
+            logits_NV,
+            state,
+            temperature_N,
+            max_length,
+            Filter(top_k, top_p),
         )
     finally:
         model.train(was_training)
@@ -134,7 +139,7 @@ def prompt_ids(codec: Codec, prompt: str) -> list[int]:
 def _read(
     model: StepModel, codec: Codec, prompt: str, rows: int, device: torch.device
 ) -> tuple[Tensor, ModelState]:
-    ids_T1 = torch.tensor(prompt_ids(codec, prompt), device=device)[:, None]
+    ids_T1 = torch.tensor(prompt_ids(codec, prompt), dtype=torch.int64, device=device)[:, None]
     logits_TNV, state = model(ids_T1.expand(-1, rows).contiguous(), model.initial_state(rows))
     return logits_TNV[-1], state
 
@@ -161,8 +166,14 @@ def _continue(
     greedy_N = temperature_N == 0
     scale_N1 = torch.where(greedy_N, 1.0, temperature_N)[:, None]
     ended_N = torch.zeros_like(greedy_N)
-    drawn = []
-    for _ in range(max_length):
+    drawn: list[Tensor] = []
+    while True:
+        if not bool(logits_NV.isfinite().all()):
+            raise TrainingDiverged(
+                "there is nothing to sample: the model's logits are not finite",
+                expected="a model whose training did not diverge",
+                hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
+            )
         logits_NV = logits_NV.float().index_fill(1, banned, -torch.inf)
         probs_NV = keep(logits_NV / scale_N1).softmax(-1)
         ids_N = torch.multinomial(probs_NV, 1, generator=generator)[:, 0]
@@ -170,8 +181,8 @@ def _continue(
         drawn.append(ids_N)
         if codec.eos_id is not None:
             ended_N |= ids_N == codec.eos_id
-            if bool(ended_N.all()):
-                break
+        if len(drawn) == max_length or bool(ended_N.all()):
+            break
         logits_1NV, state = model(ids_N[None], state)
         logits_NV = logits_1NV[0]
     return torch.stack(drawn, 1)

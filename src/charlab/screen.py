@@ -47,7 +47,9 @@ def show_config(console: Console, plain: Mapping[str, Any]) -> None:
         kind = node.pop("cell", None) or node.pop("name", "")
         tree.add(
             Text.assemble(
-                (f"{group:<10}", "cyan"), (f"{kind}  " if kind else "", "bold"), (_pairs(node), "dim")
+                (f"{group:<10}", "cyan"),
+                (f"{kind}  " if kind else "", "bold"),
+                (_pairs(node), "dim"),
             )
         )
     console.print(tree)
@@ -134,7 +136,9 @@ def show_samples(
     for (prompt, temperature), group in groupby(samples, lambda one: (one.prompt, one.temperature)):
         texts = [one.text if one.ended else f"{one.text}…" for one in group][: config.on_screen]
         short = all(len(text) <= SHORT and "\n" not in text for text in texts)
-        label = f"  [cyan]T={temperature:<4g}[/][dim]{escape(repr(prompt)) if prompt else '':<10}[/]"
+        label = (
+            f"  [cyan]T={temperature:<4g}[/][dim]{escape(repr(prompt)) if prompt else '':<10}[/]"
+        )
         for text in ["   ".join(texts)] if short else texts:
             console.print(f"{label} {escape(text)}", soft_wrap=True)
 
@@ -171,9 +175,7 @@ def show_evaluation(
     console.print(_grid([*_score_rows(split, scores, data), _quality_row(quality)]))
 
 
-def _score_rows(
-    split: str, scores: Mapping[str, float], data: DataSet
-) -> list[tuple[str, str]]:
+def _score_rows(split: str, scores: Mapping[str, float], data: DataSet) -> list[tuple[str, str]]:
     bpc = scores[f"{split}/bpc"]
     each = f", {scores[f'{split}/nats_per_{data.document}']:.2f} nats/{data.document}"
     score = (

@@ -11,7 +11,8 @@ from typing import Any, Literal, final
 
 import wandb
 from pytorch_lightning.loggers import WandbLogger
-from wandb.errors import AuthenticationError, CommError, UsageError as WandbUsageError
+from wandb.errors import AuthenticationError, CommError
+from wandb.errors import UsageError as WandbUsageError
 
 from charlab.config.schema_output import WandbConfig
 from charlab.errors import UsageError
@@ -22,7 +23,7 @@ MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 
 
 def resolve_mode(asked: str) -> Mode:
-    """What mode "auto" means here: WANDB_MODE if set, else online with credentials, else offline."""
+    """What "auto" means here: WANDB_MODE if set, else online with credentials, else offline."""
     wanted = os.environ.get("WANDB_MODE", "auto") if asked == "auto" else asked
     for mode in MODES:
         if wanted == mode:

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, Trainer
@@ -48,7 +49,7 @@ def build_trainer(
     return Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
-        precision=config.precision,
+        precision=cast(Any, config.precision),  # checked against the schema's choices
         max_epochs=-1,
         max_steps=total_steps,
         check_val_every_n_epoch=None if by_steps else 1,

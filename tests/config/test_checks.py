@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 from omegaconf import OmegaConf
 
+from charlab.cells import CELLS
 from charlab.config.checks import check
 from charlab.config.options import all_options, value_type
 from charlab.config.schema import SCHEMAS, Config
@@ -121,10 +122,18 @@ def test_a_kind_fits_the_options_of_its_section():
     assert caught.value.hint == "model=custom_gru"
 
 
-def test_a_cell_without_a_schema_of_its_own_has_the_base_options():
+def test_a_cell_without_a_schema_of_its_own_has_the_base_options(monkeypatch):
+    monkeypatch.setitem(CELLS, "a_new_cell", ("a_module", "ACell"))
     config = typed({})
     config.model.cell = "a_new_cell"
     check(config)
+
+
+def test_a_cell_that_is_not_in_the_table():
+    config = typed({})
+    config.model.cell = "lstn"
+    with pytest.raises(UsageError, match=r"model\.cell=lstn is not a cell; did you mean lstm\?"):
+        check(config)
 
 
 def test_missing_values():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from charlab.cells import CELLS
 from charlab.config.compose import Composer
 from charlab.config.load import load_config, to_container
 from charlab.config.schema import SCHEMAS
@@ -148,7 +149,8 @@ def test_an_unknown_kind(default_path):
     assert caught.value.option == "optimizer.name"
 
 
-def test_an_unknown_cell_has_the_base_options(default_path):
+def test_a_cell_without_a_schema_has_the_base_options(default_path, monkeypatch):
+    monkeypatch.setitem(CELLS, "mine", ("a_module", "ACell"))
     default_path.write_text(default_path.read_text().replace("cell: gru", "cell: mine"))
     assert OmegaConf.get_type(load_config(default_path).model) is SCHEMAS["model/base"]
 

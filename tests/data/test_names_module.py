@@ -1,9 +1,11 @@
 """The loader of names against a slow batch, its order over epochs and ranks, and its resume."""
 
+import random
 from collections import Counter
 from itertools import islice
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -40,6 +42,18 @@ def names_of(batch, vocabulary=VOCABULARY):
 
 def names_of_all(batches, vocabulary=VOCABULARY):
     return [name for batch in batches for name in names_of(batch, vocabulary)]
+
+
+def in_order(names, batch_size, seed, epoch):
+    """The order of an epoch for all ranks, their batch sizes added up, from its description."""
+    order = [names[row] for row in shuffled(len(names), seed, epoch)]
+    alike = []
+    while order:
+        pool, order = order[: 16 * batch_size], order[16 * batch_size :]
+        alike += sorted(pool, key=len)
+    full = len(alike) // batch_size
+    batches = [alike[k * batch_size :][:batch_size] for k in shuffled(full, seed, epoch, 1)]
+    return [name for batch in batches for name in batch] + alike[full * batch_size :]
 
 
 def loader(seed=0, batch_size=4, **ranks):
@@ -140,13 +154,13 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     first = loader(seed=5)
     epochs = [names_of_all(first) for _ in range(3)]
     for epoch, presented in enumerate(epochs):
-        assert presented == [NAMES[row] for row in shuffled(len(NAMES), 5, epoch)]
+        assert presented == in_order(NAMES, 4, 5, epoch)
     assert epochs[0] != epochs[1]
     assert names_of_all(loader(seed=6)) != epochs[0]
 
 
 def test_two_ranks_together_read_the_order_of_one():
-    one = names_of_all(loader())
+    one = names_of_all(loader(batch_size=8))
     two = [names_of_all(loader(rank=rank, world_size=2)) for rank in range(2)]
     assert [name for pair in zip(*two, strict=True) for name in pair] == one
 
@@ -157,7 +171,21 @@ def test_a_loader_left_early_begins_the_next_epoch():
     for _ in range(2):
         next(iter(left))
     list(islice(left, len(left)))
-    assert names_of_all(left) == [NAMES[row] for row in shuffled(len(NAMES), 0, 3)]
+    assert names_of_all(left) == in_order(NAMES, 4, 0, 3)
+
+
+def test_batches_hold_names_of_like_lengths():
+    generator = random.Random(0)
+    names = ["x" * generator.randint(1, 20) for _ in range(16 * 32)]
+    batches = list(NamesLoader(RaggedNames(names, VOCABULARY), 32, seed=1))
+    spreads = [np.ptp([len(name) for name in names_of(batch)]) for batch in batches]
+    assert len(batches) == 16
+    assert max(spreads) <= 3
+    padded = sum(batch.targets_TB.numel() for batch in batches)
+    assert padded < 1.1 * sum(len(name) + 1 for name in names)
+    # not the short ones first
+    lengths = [batch.targets_TB.shape[0] for batch in batches]
+    assert lengths != sorted(lengths)
 
 
 def test_an_iterator_that_is_not_used_costs_no_epoch():
@@ -197,7 +225,7 @@ def test_a_resumed_loader_left_early_begins_the_next_epoch():
     resumed = loader()
     resumed.load_state_dict(process.state_dict())
     next(iter(resumed))
-    assert names_of_all(resumed) == [NAMES[row] for row in shuffled(len(NAMES), 0, 1)]
+    assert names_of_all(resumed) == in_order(NAMES, 4, 0, 1)
 
 
 def test_a_resume_in_an_epoch_of_other_batches_is_refused():
@@ -212,14 +240,13 @@ def test_a_resume_in_an_epoch_of_other_batches_is_refused():
     list(finished)
     other = loader(batch_size=8)
     other.load_state_dict(finished.state_dict())
-    assert names_of_all(other) == [NAMES[row] for row in shuffled(len(NAMES), 0, 1)]
+    assert names_of_all(other) == in_order(NAMES, 8, 0, 1)
 
 
 def test_the_data_module_deals_to_the_rank_of_its_trainer():
     data = NamesDataModule(CORPUS, VOCABULARY, batch_size=4, seed=3)
     data.trainer = SimpleNamespace(global_rank=1, world_size=2)
-    order = shuffled(len(CORPUS.train), 3, 0)[1::2]
-    assert names_of_all(data.train_dataloader()) == [CORPUS.train[row] for row in order]
+    assert names_of_all(data.train_dataloader()) == in_order(CORPUS.train, 8, 3, 0)[1::2]
     assert sorted(names_of_all(data.val_dataloader())) == sorted(
         sorted(CORPUS.val, key=len, reverse=True)[1::2]
     )

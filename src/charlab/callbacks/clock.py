@@ -6,8 +6,11 @@ from typing import final
 
 @final
 class TrainClock:
-    """A stopwatch. Whatever interrupts training stops it; the next batch starts it again, so that
-    interruptions that follow each other count once."""
+    """A stopwatch, at rest until training starts.
+
+    Whatever interrupts training stops it, and the next batch starts it again; so interruptions
+    that follow each other count once.
+    """
 
     def __init__(self) -> None:
         self._seconds = 0.0

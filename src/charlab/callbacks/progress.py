@@ -75,7 +75,6 @@ class ProgressBar(Callback):
         ]
         return "  ".join(part for part in parts if part)
 
-
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._bar.stop()
 

@@ -114,16 +114,16 @@ class Cell(Recurrent):
         return HiddenState(self.input_linear.weight.new_zeros(batch_size, self.hidden_size))
 
     def gate_blocks(self) -> Iterator[GateBlock]:
-        inputs = [self.input_linear]
         products = [module for module in self.children() if isinstance(module, GateLinear)]
         recurrent = [module for module in products if module is not self.input_linear]
-        for role, linears in (("input", inputs), ("recurrent", recurrent)):
-            for linear in linears:
-                yield from cut_by_gate(role, linear.gates, linear.weight)
-        for role, linears in (("input_bias", inputs), ("recurrent_bias", recurrent)):
-            for linear in linears:
-                if linear.bias is not None:
-                    yield from cut_by_gate(role, linear.gates, linear.bias)
+        yield from cut_by_gate("input", self.gates, self.input_linear.weight)
+        for linear in recurrent:
+            yield from cut_by_gate("recurrent", linear.gates, linear.weight)
+        if self.bias != "none":
+            yield from cut_by_gate("input_bias", self.gates, self.input_linear.bias)
+        if self.bias == "both":
+            for linear in recurrent:
+                yield from cut_by_gate("recurrent_bias", linear.gates, linear.bias)
 
 
 def cut_by_gate(role: Role, gates: tuple[str, ...], parameter: Tensor) -> Iterator[GateBlock]:

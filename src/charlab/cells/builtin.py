@@ -14,13 +14,14 @@ class Builtin(Layer):
     rnn: nn.RNNBase
 
     def zeros(self, batch_size: int) -> Tensor:
-        return self.rnn.weight_hh_l0.new_zeros(batch_size, self.hidden_size)
+        return self.rnn.all_weights[0][0].new_zeros(batch_size, self.hidden_size)
 
     def gate_blocks(self) -> Iterator[GateBlock]:
-        yield from cut_by_gate("input", self.gates, self.rnn.weight_ih_l0)
-        yield from cut_by_gate("recurrent", self.gates, self.rnn.weight_hh_l0)
-        yield from cut_by_gate("input_bias", self.gates, self.rnn.bias_ih_l0)
-        yield from cut_by_gate("recurrent_bias", self.gates, self.rnn.bias_hh_l0)
+        input_GI, recurrent_GH, input_bias_G, recurrent_bias_G = self.rnn.all_weights[0]
+        yield from cut_by_gate("input", self.gates, input_GI)
+        yield from cut_by_gate("recurrent", self.gates, recurrent_GH)
+        yield from cut_by_gate("input_bias", self.gates, input_bias_G)
+        yield from cut_by_gate("recurrent_bias", self.gates, recurrent_bias_G)
 
 
 class HiddenBuiltin(Builtin):

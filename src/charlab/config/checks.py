@@ -1,6 +1,7 @@
 """The rules that types alone cannot express: ranges, choices, and options that belong together."""
 
 import math
+import re
 from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ def check(config: DictConfig) -> None:
     check_section(config, "")
     _check_kinds(config)
     _check_budget(config)
+    _check_group(config)
 
 
 def check_section(section: DictConfig, prefix: str) -> None:
@@ -93,6 +95,17 @@ def _check_kinds(config: DictConfig) -> None:
             got=config.model.cell,
             hint="add the row, or mend the file in conf/model/",
             option="model.cell",
+        )
+
+
+def _check_group(config: DictConfig) -> None:
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", config.group):
+        raise UsageError(
+            f"group={config.group!r} is not a folder under paths.runs",
+            expected="letters, digits, _, - and ., with / between folders",
+            got=config.group,
+            hint="group=my_comparison",
+            option="group",
         )
 
 

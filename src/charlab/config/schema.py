@@ -1,8 +1,8 @@
 """The typed schema of every configuration node: names, types, ranges, defaults, one line of help.
 
-What a run shows and keeps is in `schema_output`. `conf/` holds the differences between the choices of a group;
-`charlab.config.checks` enforces the ranges; `charlab.config.compose` registers these classes with
-Hydra. Nothing here imports torch, so a mistake is found before torch is loaded.
+What a run shows and keeps is in `schema_output`. `conf/` holds the differences between the choices
+of a group; `charlab.config.checks` enforces the ranges; `charlab.config.compose` registers these
+classes with Hydra. Nothing here imports torch, so a mistake is found before torch is loaded.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from omegaconf import MISSING
 
 from charlab.config.option import option
 from charlab.config.schema_output import CallbacksConfig, LoggerConfig
-
 
 # ------------------------------------------------------------------------------------------ model
 INITIALISERS = ("torch", "uniform", "xavier", "orthogonal")
@@ -39,7 +38,7 @@ class ModelConfig:
 
 BIAS_FORMS = ("both", "input", "none")
 BIAS_HELP = "biases: on both products as torch.nn, on the input only, or none"
-FORGET_BIAS_HELP = "bias of the forget gate at the start (Jozefowicz 2015)"
+FORGET_BIAS_HELP = "bias of the forget gate at the start, where there is one (Jozefowicz 2015)"
 NONLINEARITY_HELP = "activation of the new state"
 
 

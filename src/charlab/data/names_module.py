@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
 from charlab.data.names import NamesCorpus
-from charlab.data.order import shuffled
+from charlab.data.order import alike_in_batches, shuffled
 from charlab.data.vocabulary import Vocabulary
 from charlab.errors import UsageError
 from charlab.types import IGNORE, Batch
 
 Ids = NDArray[np.int64]
+# Sets the seeds of the order of batches apart from those of the order of names.
+BATCH_ORDER = 1
 Split = Literal["train", "val", "test"]
 
 
@@ -67,9 +69,9 @@ class RaggedNames:
 class NamesLoader:
     """Time-major batches of one split, for one of `world_size` processes.
 
-    With a seed it trains: epoch e goes through the names in the order `shuffled(n, seed, e)`, the
-    same on every rank, and rank r takes every world_size-th from r on. So that all ranks have
-    equally many rows, and the gradient's mean over ranks is the mean over names, the order is
+    With a seed it trains: the order of epoch e is `shuffled(n, seed, e)` made `alike_in_batches`,
+    the same on every rank, and rank r takes every world_size-th from r on. So that all ranks have
+    equally many rows, and the gradient's mean over ranks is the mean over names, the shuffle is
     filled up from its own front: at most world_size - 1 names come twice in an epoch. The last
     batch may be short.
 
@@ -126,6 +128,14 @@ class NamesLoader:
         else:
             num_filled = -(-num_names // self._world_size) * self._world_size
             order = np.resize(shuffled(num_names, self._seed, epoch), num_filled)
+            order = alike_in_batches(
+                order,
+                self._names.lengths,
+                self._batch_size * self._world_size,
+                self._seed,
+                epoch,
+                BATCH_ORDER,
+            )
         return order[self._rank :: self._world_size]
 
     def _batch(self, rows: Ids) -> Batch:

@@ -9,9 +9,7 @@ from charlab.cells.base import Cell, Layer
 from charlab.engine.reference import ReferenceLayer
 
 
-def build_layer(
-    cell: str, input_size: int, hidden_size: int, options: Mapping[str, Any]
-) -> Layer:
+def build_layer(cell: str, input_size: int, hidden_size: int, options: Mapping[str, Any]) -> Layer:
     """The layer of the cell of that name in `charlab.cells.CELLS`, with the cell's own options."""
     module, name = CELLS[cell]
     made = getattr(importlib.import_module(module), name)(input_size, hidden_size, **options)

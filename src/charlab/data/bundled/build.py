@@ -4,9 +4,9 @@ Run `python -m charlab.data.bundled.build` with the Faker version that README.md
 comes out byte for byte the same. Nothing else in charlab imports this module or Faker.
 
 Kept: given names in Latin script, of 2 to 24 characters, each one capitalised word, with
-apostrophes or without. Left out: compounds (Anna-Lena, José Luis: mostly of names that the list has),
-abbreviations, words of the registers that are no names, glued names, and names with a letter that
-fewer than `MIN_NAMES_PER_LETTER` names share, since no model can learn a letter from so few.
+apostrophes or without. Left out: compounds such as Anna-Lena and José Luis, abbreviations, words of
+the registers that are no names, glued names, and names with a letter that fewer than
+`MIN_NAMES_PER_LETTER` names share, since no model can learn a letter from so few.
 """
 
 import hashlib

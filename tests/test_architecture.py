@@ -1,0 +1,158 @@
+"""Dependencies point one way: rules about the imports of every module, and their sizes."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+MAX_LINES = 300
+
+# part of charlab -> all it may import of charlab besides itself
+MAY_IMPORT = {
+    "types": [],
+    "errors": [],
+    "cells": ["types"],
+    "engine": ["types", "cells"],
+    "model": ["types", "cells", "engine", "errors", "config.schema"],
+    "metrics": ["types"],
+    "sampling": ["types", "errors"],
+    "optim": ["config.schema"],
+    "evaluation": ["types", "metrics", "model"],
+    "runs": ["errors"],
+    "data": ["types", "errors", "config.schema"],
+    "config": ["errors", "cells", "data.names"],
+}
+
+# package -> the only places that may import it, at any depth of the code
+ONLY_IN = {
+    "hydra": ["charlab.config", "train"],
+    "wandb": ["charlab.tracking"],
+}
+
+# modules that load none of these when they are imported, so that a mistake shows in a second
+HEAVY = ["torch", "pytorch_lightning", "wandb"]
+LIGHT = [
+    "charlab",
+    "charlab.errors",
+    "charlab.config",
+    "charlab.cells",  # the table alone, not the cells
+    "charlab.runs",
+    "charlab.cli",
+    "charlab.data.names",
+    "charlab.data.vocabulary",
+    "charlab.data.ngram",
+    "charlab.data.ngram_floors",
+]
+# packages whose modules are all light, not only their __init__
+LIGHT_THROUGHOUT = ["charlab.config"]
+ENTRIES = ["charlab.config.entry", "charlab.cli", "charlab.data.names", "charlab.runs"]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(SOURCE.glob("charlab/**/*.py"))}
+FILES["train"] = ROOT / "train.py"
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def in_any(module: str, packages: list[str]) -> bool:
+    return any(is_in(module, package) for package in packages)
+
+
+def imported(tree: ast.AST, at_import_only: bool) -> Iterator[str]:
+    """Modules that the code imports: `from a import b` is a.b where that is a module."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None and node.level == 0, "charlab imports by full names"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in FILES else node.module
+        elif not (at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+            yield from imported(node, at_import_only)
+
+
+def imports_of(name: str, *, at_import_only: bool = False) -> set[str]:
+    return set(imported(ast.parse(FILES[name].read_text(encoding="utf-8")), at_import_only))
+
+
+def test_the_rules_are_about_modules_that_exist():
+    """A module that is renamed takes its rule with it."""
+    parts = {f"charlab.{part}" for rule in MAY_IMPORT.items() for part in (rule[0], *rule[1])}
+    only_in = {place for places in ONLY_IN.values() for place in places}
+    assert (parts | only_in | {*LIGHT, *LIGHT_THROUGHOUT, *ENTRIES}) - set(FILES) == set()
+    assert in_any("charlab.data.names", ["charlab.data"])
+    assert not in_any("charlab.database", ["charlab.data"])
+
+
+def test_imports_are_read_wherever_they_stand():
+    code = """
+import a.b, c as d
+from charlab import runs, __version__
+if x:
+    from e.f import g
+class C:
+    import h
+    def method(self):
+        import i
+def function():
+    from charlab.data import names
+"""
+    everywhere = set(imported(ast.parse(code), at_import_only=False))
+    at_import = {"a.b", "c", "charlab.runs", "charlab", "e.f", "h"}
+    assert everywhere == at_import | {"i", "charlab.data.names"}
+    assert set(imported(ast.parse(code), at_import_only=True)) == at_import
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_arrows_point_one_way(part):
+    """Also inside functions: an arrow is an arrow whenever it is followed."""
+    allowed = [f"charlab.{other}" for other in (part, *MAY_IMPORT[part])]
+    for name in FILES:
+        if is_in(name, f"charlab.{part}"):
+            own = {module for module in imports_of(name) if is_in(module, "charlab")} - {"charlab"}
+            assert {module for module in own if not in_any(module, allowed)} == set(), name
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_a_package_has_its_only_importers(package):
+    importers = {
+        name for name in FILES if any(is_in(module, package) for module in imports_of(name))
+    }
+    assert {name for name in importers if not in_any(name, ONLY_IN[package])} == set()
+    assert importers, "nobody imports it: the rule can go"
+
+
+def light_modules() -> list[str]:
+    return [name for name in FILES if name in LIGHT or in_any(name, LIGHT_THROUGHOUT)]
+
+
+@pytest.mark.parametrize("name", light_modules())
+def test_light_modules_import_nothing_heavy(name):
+    found = imports_of(name, at_import_only=True)
+    assert {module for module in found if in_any(module, HEAVY)} == set()
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_light_entries_load_nothing_heavy(entry):
+    """What their own imports import counts too."""
+    code = f"import sys, {entry}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_holds_one_subject(name):
+    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
