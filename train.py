@@ -29,14 +29,15 @@ def train(composed: DictConfig, overrides: Sequence[str]) -> None:
 
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    prepare_process(config.trainer)
+    prepare_process(config)
     console = screen.console()
     if config.data.show:
         describe_dataset(config.data, console, Path("lengths.png"))
         return
     data = build_dataset(config.data, config.seed, Path(config.paths.cache))
     model = build_model(config.model, len(data.vocabulary), config.seed)
-    total_steps = num_steps(config.trainer, len(data.module.train_dataloader()))
+    batches = data.module.train_dataloader()
+    total_steps = num_steps(config.trainer, len(batches))
     record = Run.create(plain, overrides, Path(config.paths.runs))
     tracking = Tracking(config.logger.wandb, record)
     with recorded(record, tracking):
@@ -45,6 +46,7 @@ def train(composed: DictConfig, overrides: Sequence[str]) -> None:
             model,
             config,
             total_steps=total_steps,
+            mean_targets=batches.mean_targets,
             document=data.document,
             metadata={"config": plain, "vocabulary": data.vocabulary.to_list()},
         )

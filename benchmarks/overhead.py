@@ -53,6 +53,7 @@ class BareLoop:
         self.model = build_model(config.model, len(data.vocabulary), config.seed)
         self.optimizer = build_optimizer(config.optimizer, self.model, fused=True)
         self.batches = self._forever(data)
+        self.mean_targets = data.module.train_dataloader().mean_targets
         self.step = 0
 
     @staticmethod
@@ -69,9 +70,9 @@ class BareLoop:
             factor = lr_factor(self.config.scheduler, self.step, self.total_steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.optimizer.lr * factor
-            nats, num_targets, _ = batch_nats(self.model, next(self.batches), None)
+            nats, _, _ = batch_nats(self.model, next(self.batches), None)
             self.optimizer.zero_grad()
-            torch.autograd.backward(nats / num_targets)
+            torch.autograd.backward(nats / self.mean_targets)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
             self.optimizer.step()
             self.step += 1
@@ -113,13 +114,18 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
     )
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    prepare_process(config.trainer)
+    prepare_process(config)
     data = build_dataset(config.data, config.seed, Path(config.paths.cache))
     model = build_model(config.model, len(data.vocabulary), config.seed)
     record = Run.create(plain, overrides, folder)
     tracking = Tracking(config.logger.wandb, record)
     lit = CharLitModule(
-        model, config, total_steps=total_steps, document=data.document, metadata={"config": plain}
+        model,
+        config,
+        total_steps=total_steps,
+        mean_targets=data.module.train_dataloader().mean_targets,
+        document=data.document,
+        metadata={"config": plain},
     )
     loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))
     clock = TrainClock()

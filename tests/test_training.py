@@ -4,6 +4,8 @@ import json
 import math
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,10 +73,10 @@ def test_the_schedule_spans_the_budget(tmp_path):
     assert exit_code == 0
     metrics = rows(run / "metrics.jsonl")
     rates = {row["step"]: row["optim/lr"] for row in metrics if "optim/lr" in row}
-    # the row of step s shows the rate of the step to come
-    peak, lowest = 3e-3, 0.05 * 3e-3
-    assert rates[5] == pytest.approx(peak * 6 / 15)
-    half_way = (25 - 15) / (29 - 15)
+    # the fifth step is step 4 of 0 to 29
+    peak, lowest = 5e-3, 0.05 * 5e-3
+    assert rates[5] == pytest.approx(peak * 5 / 15)
+    half_way = (24 - 15) / (29 - 15)
     assert rates[25] == pytest.approx(
         lowest + (peak - lowest) * (1 + math.cos(math.pi * half_way)) / 2
     )
@@ -152,29 +154,57 @@ def test_tensorboard_writes_events(tmp_path):
 
 
 # ---------------------------------------------------------------------------------- W&B, offline
-def offline_rows(run):
-    """What the offline W&B file holds, by W&B's own reader."""
-    (file,) = run.glob("wandb/offline-run-*/*.wandb")
-    told = subprocess.run(
-        ["wandb", "leet", "inspect", "--json", str(file)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return told.stdout
-
-
-def test_without_credentials_the_run_is_kept_offline(tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))  # no ~/.netrc
+@pytest.fixture
+def no_credentials(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    exit_code, run = train(tmp_path, "logger.wandb.mode=auto")
+
+
+def wandb_records(run):
+    """What the offline file holds by type, read by W&B's own tool."""
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    tool = Path(sys.executable).with_name("wandb")
+    told = subprocess.run(
+        [tool, "leet", "inspect", "--json", file], capture_output=True, text=True, check=True
+    )
+    records = defaultdict(list)
+    for line in told.stdout.splitlines():
+        record = json.loads(line)
+        records[record["type"]].append(record.get(record["type"]))
+    return records
+
+
+def test_without_credentials_the_run_is_kept_offline_and_whole(tmp_path, no_credentials):
+    exit_code, run = train(tmp_path, "logger.wandb.mode=auto", "logger.wandb.tags=[a,b]")
     assert exit_code == 0
     record = json.loads((run / "run.json").read_text())
     assert record["wandb"]["mode"] == "offline"
-    (folder,) = run.glob("wandb/offline-run-*")
-    assert folder.name.endswith(record["wandb"]["id"])
+    records = wandb_records(run)
+    (started,) = records["run"]
+    assert started["run_id"] == record["wandb"]["id"]
+    assert (started["project"], started["run_group"]) == ("charlab", "names")
+    assert (started["display_name"], started["tags"]) == (run.name, ["a", "b"])
+    assert records["config"][0]["update"]["model"]["hidden_size"] == 16
+    assert records["exit"][0]["exit_code"] == 0
+    history = [row["item"] for row in records["history"]]
+    local = rows(run / "metrics.jsonl")
+    for name in ("train/bpc", "val/bpc", "test/bpc", "baseline/ngram5_bpc"):
+        assert [(row["trainer/global_step"], row[name]) for row in history if name in row] == [
+            (row["step"], pytest.approx(row[name])) for row in local if name in row
+        ]
+    # a table of samples every 15 steps and after each validation
+    tables = [row["trainer/global_step"] for row in history if "samples._type" in row]
+    assert tables == [10, 15, 20, 30]
+
+
+def test_a_failed_run_is_failed_in_wandb_too(tmp_path, no_credentials):
+    exit_code, run = train(
+        tmp_path, "logger.wandb.mode=offline", "optimizer.lr=1e30", "trainer.gradient_clip=0"
+    )
+    assert exit_code == 3
+    assert wandb_records(run)["exit"][0]["exit_code"] == 1
 
 
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
@@ -193,18 +223,20 @@ def test_show_prints_the_corpus_and_stops(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "lengths.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_interrupted_run_is_recorded_as_failed(tmp_path, monkeypatch):
+def test_an_interrupted_run_is_recorded_as_failed(tmp_path, monkeypatch, capsys):
     from charlab.callbacks.samples import Samples
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Samples, "_draw", interrupt)
-    with pytest.raises(BaseException, match=r"1|") as caught:
-        train(tmp_path)
-    assert isinstance(caught.value, KeyboardInterrupt | SystemExit)
-    (file,) = (tmp_path / "runs").glob("*/*/run.json")
-    assert json.loads(file.read_text())["status"] == "failed"
+    exit_code, run = train(tmp_path)
+    assert exit_code == 130
+    told = capsys.readouterr().err
+    assert f"interrupted; what there is stays in {run}" in told
+    assert "Traceback" not in told
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["error"]) == ("failed", "interrupted")
 
 
 @pytest.mark.slow

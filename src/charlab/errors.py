@@ -35,3 +35,9 @@ class TrainingDiverged(CharlabError):
     """The loss became NaN, infinite or far worse than guessing. Exit code 3."""
 
     exit_code = 3
+
+
+class Interrupted(CharlabError):
+    """The user stopped the run with Ctrl-C. Exit code 130, as shells have it."""
+
+    exit_code = 130

@@ -38,6 +38,9 @@ class CharLitModule(LightningModule):
     """Trains a CharModel on batches of characters.
 
     total_steps  optimizer steps of the whole run, which the schedule spans
+    mean_targets targets of an average training batch. The loss is nats over this number, not over
+                 the batch's own: batches hold names of like lengths, and each target has to weigh
+                 the same whether its name is long or short
     document     what a document of the data is called ("name"), or None where it has no such unit
     metadata     plain containers written into every checkpoint under "charlab", beside the
                  latest scores
@@ -49,6 +52,7 @@ class CharLitModule(LightningModule):
         config: Config,
         *,
         total_steps: int,
+        mean_targets: float,
         document: str | None,
         metadata: Mapping[str, Any],
     ) -> None:
@@ -56,11 +60,13 @@ class CharLitModule(LightningModule):
         self.model = model
         self.config = config
         self.total_steps = total_steps
+        self.mean_targets = mean_targets
         self.document = document
         self.metadata = metadata
         self.train_sums = LossSums()
         self.eval_sums = LossSums()
         self.grad_norm: Tensor | None = None
+        self.lr = config.optimizer.lr
         self.chars_seen: Tensor
         self.register_buffer("chars_seen", torch.zeros((), dtype=torch.int64))
         self.latest_scores: dict[str, float] = {}
@@ -78,7 +84,7 @@ class CharLitModule(LightningModule):
         nats, num_targets = self._nats("train", batch)
         self.train_sums.add(nats.detach(), num_targets, num_documents(batch))
         self.chars_seen += num_targets
-        return nats / num_targets
+        return nats / self.mean_targets
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.eval_sums.add(*self._nats("val", batch), num_documents(batch))
@@ -121,7 +127,9 @@ class CharLitModule(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        # ours, not the Trainer's, because the norm before clipping is a metric
+        # ours, not the Trainer's, because the norm before clipping is a metric; and the schedule
+        # has moved on to the next step by the time that a row is logged
+        self.lr = optimizer.param_groups[0]["lr"]
         limit = self.config.trainer.gradient_clip or torch.inf
         self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 

@@ -9,6 +9,7 @@ from charlab.callbacks.samples import sample_generator
 from charlab.checkpoint import load_weights, read_checkpoint
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
+from charlab.errors import Interrupted
 from charlab.lit import CharLitModule
 from charlab.model import CharModel
 from charlab.runs import Run
@@ -22,10 +23,17 @@ QUALITY_MAX_LENGTH = 100
 
 @contextmanager
 def recorded(run: Run, tracking: Tracking) -> Iterator[None]:
-    """Whatever happens inside, run.json and W&B say how the run ended."""
+    """Whatever happens inside, run.json and W&B say how the run ended.
+
+    Raises Interrupted for Ctrl-C; other errors go on as they are.
+    """
     try:
         yield
-    except BaseException as error:  # Lightning turns Ctrl-C into SystemExit
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the one into the other
+        run.end("failed", error="interrupted")
+        tracking.finish(exit_code=1)
+        raise Interrupted(f"interrupted; what there is stays in {run.path}") from error
+    except BaseException as error:
         run.end("failed", error=f"{type(error).__name__}: {error}")
         tracking.finish(exit_code=1)
         raise

@@ -165,10 +165,9 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _suggest_runs(path: Path) -> str:
     """The newest run directories near a path that is none: not the whole disk for a typo."""
-    folders = [folder for folder in (path, *path.parents[:2]) if folder.is_dir()]
-    places = [folder for folder in folders if len(folder.resolve().parts) > 2]
-    patterns = ("*/run.json", "*/*/run.json")
-    files = {file for place in places for pattern in patterns for file in place.glob(pattern)}
+    near = next((folder for folder in (path, *path.parents[:2]) if folder.is_dir()), Path("runs"))
+    patterns = ("*/run.json", "*/*/run.json") if len(near.resolve().parts) > 2 else ()
+    files = {file for pattern in patterns for file in near.glob(pattern)}
     files |= set(Path("runs").glob("*/*/run.json"))
     found = sorted(files, key=lambda file: file.stat().st_mtime)[-3:]
     runs = [str(file.parent) for file in reversed(found)]

@@ -107,7 +107,7 @@ def show_setup(
                 ),
                 (
                     "device",
-                    f"{name} · {torch.get_num_threads()} threads · {config.trainer.precision}",
+                    f"{name} · {_threads()} · {config.trainer.precision}",
                 ),
                 ("run", escape(str(run.path))),
                 ("W&B", escape(wandb[tracking.mode])),
@@ -115,6 +115,11 @@ def show_setup(
         )
     )
     console.print()
+
+
+def _threads() -> str:
+    num_threads = torch.get_num_threads()
+    return "1 thread" if num_threads == 1 else f"{num_threads} threads"
 
 
 def _grid(rows: Sequence[tuple[str, str]]) -> Table:

@@ -11,14 +11,19 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 
-from charlab.config.schema import TrainerConfig
+from charlab.config.schema import Config, TrainerConfig
 from charlab.errors import UsageError
 
+# Below this, the matrices of a step ([batch, hidden] times [hidden, gates]) are too small to share:
+# a second thread gains nothing on an idle machine, and on a busy one its waiting costs a lot.
+SHARED_FROM = 2**14
 
-def prepare_process(config: TrainerConfig) -> None:
+
+def prepare_process(config: Config) -> None:
     """Threads, and silence about what charlab settles or shows by itself."""
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
+    is_small = config.data.batch_size * config.model.hidden_size < SHARED_FROM
+    num_threads = config.trainer.num_threads or (1 if is_small else torch.get_num_threads())
+    torch.set_num_threads(num_threads)
     # "GPU available: ...", "`Trainer.fit` stopped: ...", tips: the screen says what matters
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

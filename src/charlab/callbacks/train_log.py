@@ -66,7 +66,7 @@ class TrainLog(Callback):
         assert module.grad_norm is not None
         self.latest = scores("train", module.train_sums.tensor(), None) | {
             "train/grad_norm": float(module.grad_norm),
-            "optim/lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "optim/lr": module.lr,
             "perf/chars_per_s": (chars_seen - self._row_chars) / seconds,
             "perf/step_ms": 1000 * seconds / steps,
             "progress/chars_seen": chars_seen,

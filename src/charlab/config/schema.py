@@ -166,7 +166,9 @@ class TrainerConfig:
     log_every_n_steps: int = option(50, "steps between two rows of training metrics", ge=1)
     deterministic: bool = option(True, "only algorithms that repeat bit for bit")
     detect_anomaly: bool = option(False, "name the operation that made a NaN (slow)")
-    num_threads: Optional[int] = option(None, "CPU threads of torch; null lets torch choose", ge=1)
+    num_threads: Optional[int] = option(
+        None, "CPU threads; null takes one for small steps, all for others", ge=1
+    )
     test: bool = option(True, "score the best checkpoint on the test split when training ends")
 
 

@@ -52,7 +52,7 @@ class SamplesConfig:
         None, "draw among the likeliest that hold this mass", gt=0, le=1
     )
     seed: int = option(0, "seed of the generator that samples have for themselves", ge=0)
-    on_screen: int = option(2, "samples of each prompt shown in the terminal", ge=0)
+    on_screen: int = option(4, "samples of each prompt shown in the terminal", ge=0)
 
 
 @dataclass

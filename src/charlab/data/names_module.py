@@ -107,6 +107,11 @@ class NamesLoader:
         num_rows = -(-len(self._names) // self._world_size)
         return -(-num_rows // self._batch_size)
 
+    @property
+    def mean_targets(self) -> float:
+        """Targets of an average batch."""
+        return float(self._names.lengths.sum()) / self._world_size / len(self)
+
     def __iter__(self) -> Iterator[Batch]:
         # Runs at the first next(), so that an iterator made and thrown away costs no epoch.
         # Lightning never asks a sized loader for more than its length: nothing may be left to do
