@@ -18,12 +18,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} cannot be read",
             expected="a checkpoint of charlab",
-            got="no such file" if not path.exists() else str(error).splitlines()[0],
+            got=_reason(path, error),
             hint="a run has checkpoints once its first validation is done",
         ) from error
     if not isinstance(checkpoint, dict) or "charlab" not in checkpoint:
         raise UsageError(f"{path} is not a checkpoint of charlab")
     return checkpoint
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if not path.exists():
+        return "no such file"
+    return next(iter(str(error).splitlines()), f"{path.stat().st_size} bytes")
 
 
 def load_weights(model: CharModel, checkpoint: dict[str, Any], run: Path) -> None:

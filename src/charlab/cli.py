@@ -4,11 +4,12 @@ Subcommands import what they need when they are called, so `--help` is quick.
 """
 
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, final
 
 import click
 
@@ -29,6 +30,19 @@ CHECKPOINT = click.option(
 )
 
 
+@final
+class FiniteRange(click.FloatRange):
+    """A range without NaN, which compares as inside of any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(charlab.__version__)
 def charlab_command() -> None:
@@ -46,7 +60,7 @@ def charlab_command() -> None:
 @click.option(
     "-t",
     "--temperature",
-    type=click.FloatRange(min=0, max=100),
+    type=FiniteRange(min=0, max=100),
     default=1.0,
     show_default=True,
     help="Below 1 is safer, above is wilder; 0 takes the likeliest character.",
@@ -54,7 +68,7 @@ def charlab_command() -> None:
 @click.option("--top-k", type=click.IntRange(min=1), help="Draw among the K likeliest characters.")
 @click.option(
     "--top-p",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=FiniteRange(min=0, max=1, min_open=True),
     help="Draw among the likeliest characters that together hold this mass.",
 )
 @click.option(
