@@ -25,9 +25,9 @@ def test_lines_fit_100_columns(command_line):
 
 
 def test_values_and_ranges_are_those_that_hold(command_line):
-    page = command_line("--help").out
+    page = command_line("--help", "optimizer.lr=3e-3", "model.dropout=0.25").out
     assert re.search(r"optimizer\.lr=0\.003 +learning rate.*\[> 0\]", page)
-    assert re.search(r"model\.dropout=0\.2 ", page)
+    assert re.search(r"model\.dropout=0\.25 ", page)
     page = command_line("--help", "model=custom_gru", "optimizer=adam", "seed=7").out
     assert re.search(r"optimizer\.lr=0\.001 ", page)
     assert re.search(r"seed=7 ", page)

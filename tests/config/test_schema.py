@@ -33,12 +33,8 @@ def test_default_run(command_line):
     config = command_line().config
     assert OmegaConf.get_type(config) is Config
     assert (config.data.name, config.model.cell) == ("names", "gru")
-    assert (config.optimizer.name, config.optimizer.lr) == ("adamw", 3e-3)
-    assert config.optimizer.weight_decay == 0.01
-    assert config.scheduler.name == "one_cycle"
-    assert (config.trainer.max_epochs, config.trainer.max_steps) == (30, None)
-    assert (config.model.hidden_size, config.model.embedding_size) == (128, 32)
-    assert config.model.dropout == 0.2
+    assert (config.optimizer.name, config.scheduler.name) == ("adamw", "one_cycle")
+    assert config.trainer.max_steps is None
     assert config.group == "names"
 
 
