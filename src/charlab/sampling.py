@@ -70,8 +70,10 @@ class Filter:
         if self.top_p is not None and self.top_p < 1:  # at 1, rounding would cut a tail
             sorted_NV, order_NV = logits_NV.sort(descending=True)
             probs_NV = sorted_NV.softmax(-1)
-            # a symbol stays if the mass before it is still short of top_p; the first always stays
-            cut_NV = probs_NV.cumsum(-1) - probs_NV >= self.top_p
+            # a symbol stays if the mass before it is still short of top_p; the first always stays.
+            # On the CPU: a GPU's cumsum is not deterministic, and refused where all has to be
+            mass_NV = probs_NV.cpu().cumsum(-1).to(probs_NV.device)
+            cut_NV = mass_NV - probs_NV >= self.top_p
             cut_NV[:, 0] = False
             cut_NV = torch.empty_like(cut_NV).scatter_(1, order_NV, cut_NV)
             logits_NV = logits_NV.masked_fill(cut_NV, -torch.inf)
