@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from charlab.config.compose import Composer
 from charlab.data.dataset import build_dataset
 from charlab.evaluation import batch_nats
-from charlab.lit import CharLitModule, step_seed
+from charlab.lit import CharLitModule, seed_generators, step_seed
 from charlab.model import build_model
 from charlab.types import Batch
 
@@ -99,6 +99,15 @@ def test_dropout_is_a_function_of_seed_and_step(tmp_path):
     other, _ = built(tmp_path, "model.dropout=0.5", "seed=1")
     other.model.load_state_dict(lit.model.state_dict())
     assert other.training_step(batch, 0).item() != losses[0]
+
+
+def test_seeding_draws_as_torch_does_and_files_nothing_away():
+    torch.manual_seed(123)
+    expected = torch.rand(5)
+    filed = len(torch.cuda._queued_calls)
+    seed_generators(123, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)
+    assert len(torch.cuda._queued_calls) == filed
 
 
 def test_step_seeds_differ_in_their_low_32_bits():

@@ -33,6 +33,11 @@ def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path, place):
     assert blocked.read_text() == "a file"
 
 
+@pytest.fixture(autouse=True)
+def _no_runs_here(tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 def message(path):
     with pytest.raises(UsageError) as caught:
         read_record(path)

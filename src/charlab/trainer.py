@@ -24,6 +24,9 @@ def prepare_process(config: Config) -> None:
     is_small = config.data.batch_size * config.model.hidden_size < SHARED_FROM
     num_threads = config.trainer.num_threads or (1 if is_small else torch.get_num_threads())
     torch.set_num_threads(num_threads)
+    # With deterministic algorithms torch fills every new tensor, to show reads of unwritten memory;
+    # it costs time at each operation and changes no result of a program that makes no such read.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # "GPU available: ...", "`Trainer.fit` stopped: ...", tips: the screen says what matters
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
