@@ -1,5 +1,6 @@
 """What a run shows in the terminal: its set-up, its samples, its outcome and what to type next."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -182,11 +183,11 @@ def show_evaluation(
 
 def _score_rows(split: str, scores: Mapping[str, float], data: DataSet) -> list[tuple[str, str]]:
     bpc = scores[f"{split}/bpc"]
-    each = f", {scores[f'{split}/nats_per_{data.document}']:.2f} nats/{data.document}"
-    score = (
-        f"[bold]{bpc:.3f} bits/char[/] "
-        f"({scores[f'{split}/loss']:.3f} nats/token{each if data.document else ''})"
-    )
+    nats = f"{scores[f'{split}/loss']:.3f} nats/token"
+    if data.document is not None:
+        each = scores[f"{split}/nats_per_{data.document}"]
+        nats += f", {each:.2f} nats/{data.document}"
+    score = f"[bold]{bpc:.3f} bits/char[/] ({nats})"
     return [(f"{split} score", score), *_floor_rows(split, bpc, data)]
 
 
@@ -218,11 +219,14 @@ def _quality_row(quality: Quality) -> tuple[str, str]:
 def _show_next(console: Console, path: Path, config: Config) -> None:
     other = "custom_gru" if config.model.cell == "gru" else "gru"
     charlab, python = _callable("charlab"), _callable("python")
-    rows = [
-        (f"{charlab} sample {path} --prompt Mar", "more from this model"),
-        (f"{charlab} eval {path}", "the same score, from the run directory alone"),
-        (f"{python} train.py model={other}", "the same with another cell"),
-    ]
+    run, script = shlex.quote(str(path)), shlex.quote(sys.argv[0])
+    rows = [(f"{python} {script} model={other}", "the same with another cell")]
+    if config.callbacks.checkpoint.enabled:
+        rows = [
+            (f"{charlab} sample {run} --prompt Mar", "more from this model"),
+            (f"{charlab} eval {run}", "the same score, from the run directory alone"),
+            *rows,
+        ]
     width = max(len(command) for command, _ in rows)
     console.print("\n[bold]Next[/]")
     for command, purpose in rows:
