@@ -24,23 +24,22 @@ def train(composed: DictConfig, overrides: Sequence[str]) -> None:
     from charlab.model import build_model
     from charlab.outcome import final_scores, recorded, sample_quality
     from charlab.runs import Run
-    from charlab.tracking import Tracking
-    from charlab.trainer import build_trainer, num_steps, prepare_process
+    from charlab.trainer import build_trainer, check_devices, num_steps, prepare_process
 
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    prepare_process(config)
+    check_devices(config.trainer)
     console = screen.console()
     if config.data.show:
         describe_dataset(config.data, console, Path("lengths.png"))
         return
     data = build_dataset(config.data, config.seed, Path(config.paths.cache))
     model = build_model(config.model, len(data.vocabulary), config.seed)
+    prepare_process(config, model.record["hidden_size"])
     batches = data.module.train_dataloader()
     total_steps = num_steps(config.trainer, len(batches))
     record = Run.create(plain, overrides, Path(config.paths.runs))
-    tracking = Tracking(config.logger.wandb, record)
-    with recorded(record, tracking):
+    with recorded(record, config.logger.wandb) as tracking:
         record.update(data=data.record, model=model.record, total_steps=total_steps)
         lit = CharLitModule(
             model,
@@ -68,21 +67,19 @@ def train(composed: DictConfig, overrides: Sequence[str]) -> None:
             total_steps=total_steps,
         )
         trainer = build_trainer(config.trainer, record.path, total_steps, loggers, callbacks)
+        record.update(device=screen.device_name(trainer))
         screen.show_config(console, plain)
         screen.show_setup(console, config, data, model, record, tracking, trainer, total_steps)
         for logger in loggers:
-            logger.log_hyperparams(plain | {"num_params": model.num_params})
-            logger.log_metrics(data.baselines, step=0)
+            logger.log_hyperparams(plain)
+            logger.log_metrics(data.baselines | model.metrics, step=0)
         trainer.fit(lit, datamodule=data.module)
         scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
-        quality = sample_quality(model, data, config.callbacks.samples.seed)
-        record.update(
-            scores=scores,
-            samples=quality,
-            train_s=round(clock.seconds, 3),
-            chars_seen=int(lit.chars_seen),
-        )
         tracking.summarise(scores)
+        record.update(
+            scores=scores, train_s=round(clock.seconds, 3), chars_seen=int(lit.chars_seen)
+        )
+        record.update(samples=sample_quality(model, data, config.callbacks.samples.seed))
     screen.show_outcome(console, record, data, config)
 
 

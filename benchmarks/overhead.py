@@ -114,9 +114,9 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
     )
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    prepare_process(config)
     data = build_dataset(config.data, config.seed, Path(config.paths.cache))
     model = build_model(config.model, len(data.vocabulary), config.seed)
+    prepare_process(config, model.record["hidden_size"])
     record = Run.create(plain, overrides, folder)
     tracking = Tracking(config.logger.wandb, record)
     lit = CharLitModule(

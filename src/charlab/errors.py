@@ -38,6 +38,6 @@ class TrainingDiverged(CharlabError):
 
 
 class Interrupted(CharlabError):
-    """The user stopped the run with Ctrl-C. Exit code 130, as shells have it."""
+    """The run was stopped from outside, by Ctrl-C or a signal. Exit code 130."""
 
     exit_code = 130

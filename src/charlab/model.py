@@ -98,6 +98,11 @@ class CharModel(nn.Module):
             "num_layers": sum(1 for _ in self.layers),
         }
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Its size by metric name."""
+        return {f"model/{name}": float(value) for name, value in self.record.items()}
+
     @torch.no_grad()
     def initialise(self, name: str, seed: int) -> None:
         """Write every parameter as a function of (name, seed) alone.

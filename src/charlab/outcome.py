@@ -1,15 +1,18 @@
 """How a run ends: tested, sampled, recorded as finished or failed."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from pytorch_lightning import Trainer
 
 from charlab.callbacks.samples import sample_generator
 from charlab.checkpoint import load_weights, read_checkpoint
+from charlab.config.schema_output import WandbConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
-from charlab.errors import Interrupted
+from charlab.errors import Interrupted, TrainingDiverged
 from charlab.lit import CharLitModule
 from charlab.model import CharModel
 from charlab.runs import Run
@@ -22,23 +25,43 @@ QUALITY_MAX_LENGTH = 100
 
 
 @contextmanager
-def recorded(run: Run, tracking: Tracking) -> Iterator[None]:
+def recorded(run: Run, config: WandbConfig) -> Iterator[Tracking]:
     """Whatever happens inside, run.json and W&B say how the run ended.
 
-    Raises Interrupted for Ctrl-C; other errors go on as they are.
+    Raises Interrupted for Ctrl-C and for signals that end a process; other errors go on.
     """
+    tracking: Tracking | None = None
     try:
-        yield
+        with ending_signals_raise():
+            tracking = Tracking(config, run)
+            yield tracking
     except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the one into the other
         run.end("failed", error="interrupted")
-        tracking.finish(exit_code=1)
+        if tracking is not None:
+            tracking.finish(exit_code=1)
         raise Interrupted(f"interrupted; what there is stays in {run.path}") from error
     except BaseException as error:
         run.end("failed", error=f"{type(error).__name__}: {error}")
-        tracking.finish(exit_code=1)
+        if tracking is not None:
+            tracking.finish(exit_code=1)
         raise
     run.end("finished")
     tracking.finish(exit_code=0)
+
+
+@contextmanager
+def ending_signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit, where they would end the process unrecorded."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def final_scores(
@@ -60,14 +83,17 @@ def final_scores(
     return scored
 
 
-def sample_quality(model: CharModel, data: DataSet, seed: int) -> Quality:
-    """Quality of QUALITY_SAMPLES texts drawn at temperature 1 from nothing."""
+def sample_quality(model: CharModel, data: DataSet, seed: int) -> Quality | None:
+    """Quality of QUALITY_SAMPLES texts drawn at temperature 1; None where the model diverged."""
     device = next(model.parameters()).device
-    drawn = sample(
-        model,
-        data.vocabulary,
-        sample_generator(seed, 0, device),
-        num_samples=QUALITY_SAMPLES,
-        max_length=QUALITY_MAX_LENGTH,
-    )
+    try:
+        drawn = sample(
+            model,
+            data.vocabulary,
+            sample_generator(seed, 0, device),
+            num_samples=QUALITY_SAMPLES,
+            max_length=QUALITY_MAX_LENGTH,
+        )
+    except TrainingDiverged:
+        return None
     return data.quality([one.text for one in drawn], [one.ended for one in drawn])

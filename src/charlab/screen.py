@@ -21,7 +21,7 @@ from charlab.config.schema import Config
 from charlab.config.schema_output import SamplesConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
-from charlab.model import CharModel
+from charlab.model import CharModel, cell_options
 from charlab.runs import Run
 from charlab.sampling import Sample
 from charlab.tracking import Tracking
@@ -34,7 +34,7 @@ LOG_WIDTH = 120
 
 def console() -> Console:
     """The terminal, or plain lines where the output goes to a file."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 def show_config(console: Console, plain: Mapping[str, Any]) -> None:
@@ -81,8 +81,6 @@ def show_setup(
         "offline": f"offline, in {run.path}/wandb (`wandb sync` sends it)",
         "disabled": "disabled",
     }
-    device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     epochs = total_steps / len(data.module.train_dataloader())
     console.print()
     console.print(
@@ -108,14 +106,22 @@ def show_setup(
                 ),
                 (
                     "device",
-                    f"{name} · {_threads()} · {config.trainer.precision}",
+                    f"{device_name(trainer)} · {_threads()} · {config.trainer.precision}",
                 ),
                 ("run", escape(str(run.path))),
-                ("W&B", escape(wandb[tracking.mode])),
+                (
+                    "W&B",
+                    escape(wandb[tracking.mode] + (f": {tracking.note}" if tracking.note else "")),
+                ),
             ]
         )
     )
     console.print()
+
+
+def device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def _threads() -> str:
@@ -160,7 +166,7 @@ def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> N
             f"{scores['val/bpc']:.3f} bits/char at step {scores['best_step']:,} "
             f"({data.best_order}-gram {data.floors[data.best_order].val_bpc:.3f})",
         ),
-        _quality_row(record["samples"]),
+        *_quality_rows(record["samples"]),
         (
             "time",
             f"{timedelta(seconds=round(record['train_s']))} of training, "
@@ -171,14 +177,18 @@ def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> N
     ]
     console.print()
     console.print(_grid(rows))
-    _show_next(console, run.path, config)
+    _show_next(console, run, config)
 
 
 def show_evaluation(
-    console: Console, split: str, scores: Mapping[str, float], quality: Quality, data: DataSet
+    console: Console,
+    split: str,
+    scores: Mapping[str, float],
+    quality: Quality | None,
+    data: DataSet,
 ) -> None:
     """The scores of one split, beside the floor where it has one, and the samples' quality."""
-    console.print(_grid([*_score_rows(split, scores, data), _quality_row(quality)]))
+    console.print(_grid([*_score_rows(split, scores, data), *_quality_rows(quality)]))
 
 
 def _score_rows(split: str, scores: Mapping[str, float], data: DataSet) -> list[tuple[str, str]]:
@@ -208,23 +218,34 @@ def _floor_rows(split: str, bpc: float, data: DataSet) -> list[tuple[str, str]]:
     return [("floors", f"{shown} bits/char"), ("", verdict)]
 
 
-def _quality_row(quality: Quality) -> tuple[str, str]:
-    return (
-        f"{quality['num_samples']:,} samples",
+def _quality_rows(quality: Quality | None) -> list[tuple[str, str]]:
+    if quality is None:
+        return []
+    parts = (
         f"{quality['unique']:.3f} unique · {quality['novel']:.3f} not in train · "
-        f"{quality['ended']:.3f} ended · {quality['held_out']:.1%} of the held-out items drawn",
+        f"{quality['ended']:.3f} ended · {quality['held_out']:.1%} of the held-out items drawn"
     )
+    return [(f"{quality['num_samples']:,} samples", parts)]
 
 
-def _show_next(console: Console, path: Path, config: Config) -> None:
-    other = "custom_gru" if config.model.cell == "gru" else "gru"
+def _show_next(console: Console, run: Run, config: Config) -> None:
     charlab, python = _callable("charlab"), _callable("python")
-    run, script = shlex.quote(str(path)), shlex.quote(sys.argv[0])
-    rows = [(f"{python} {script} model={other}", "the same with another cell")]
+    path = shlex.quote(str(run.path))
+    # the same command with another cell; options of the cell that was may not be those of another
+    other = "custom_gru" if config.model.cell == "gru" else "gru"
+    own = set(cell_options(config.model))
+    kept = [
+        word
+        for word in run.record["command"][1:]
+        if not word.startswith("model=")
+        and word.partition("=")[0].removeprefix("model.") not in own
+    ]
+    again = shlex.join([sys.argv[0], *kept, f"model={other}"])
+    rows = [(f"{python} {again}", "the same with another cell")]
     if config.callbacks.checkpoint.enabled:
         rows = [
-            (f"{charlab} sample {run} --prompt Mar", "more from this model"),
-            (f"{charlab} eval {run}", "the same score, from the run directory alone"),
+            (f"{charlab} sample {path} --prompt Mar", "more from this model"),
+            (f"{charlab} eval {path}", "the same score, from the run directory alone"),
             *rows,
         ]
     width = max(len(command) for command, _ in rows)

@@ -11,7 +11,7 @@ from typing import Any, Literal, final
 
 import wandb
 from pytorch_lightning.loggers import WandbLogger
-from wandb.errors import AuthenticationError, CommError
+from wandb.errors import AuthenticationError
 from wandb.errors import UsageError as WandbUsageError
 
 from charlab.config.schema_output import WandbConfig
@@ -23,24 +23,54 @@ MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 
 
 def resolve_mode(asked: str) -> Mode:
-    """What "auto" means here: WANDB_MODE if set, else online with credentials, else offline."""
+    """What "auto" means here: WANDB_MODE if set, else online with credentials, else offline.
+
+    Raises UsageError for an unknown WANDB_MODE, and for online without credentials: W&B itself
+    would ask for them.
+    """
     wanted = os.environ.get("WANDB_MODE", "auto") if asked == "auto" else asked
-    for mode in MODES:
-        if wanted == mode:
-            return mode
+    if wanted not in ("auto", *MODES):
+        raise UsageError(
+            f"WANDB_MODE={wanted} is not a mode",
+            expected=f"one of {', '.join(MODES)}, or the variable unset",
+            got=wanted,
+            option="logger.wandb.mode",
+        )
+    if wanted == "disabled":
+        return "disabled"
+    if wanted == "offline":
+        return "offline"
+    if has_credentials():
+        return "online"
+    if wanted == "online":
+        raise UsageError(
+            "W&B cannot be online without credentials",
+            expected="a key in WANDB_API_KEY, or from `wandb login`",
+            got="neither",
+            hint="logger.wandb.mode=auto goes offline by itself",
+            option="logger.wandb.mode",
+        )
+    return "offline"
+
+
+def has_credentials() -> bool:
+    """True where W&B finds a key; asks nobody."""
     try:
-        logged_in = wandb.login(prompt=False, verify=False)
+        return bool(wandb.login(prompt=False, verify=False))
     except (AuthenticationError, WandbUsageError):
-        logged_in = False
-    return "online" if logged_in else "offline"
+        return False
 
 
 @final
 class Tracking:
-    """The W&B run of one training run; `logger` is None where W&B is disabled."""
+    """The W&B run of one training run; `logger` is None where W&B is disabled.
+
+    note  why the run is offline although there are credentials, empty otherwise
+    """
 
     def __init__(self, config: WandbConfig, run: Run) -> None:
         self.mode = resolve_mode(config.mode)
+        self.note = ""
         # under `wandb agent` the server has named the run already
         self.id = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
         self.logger: WandbLogger | None = None
@@ -48,15 +78,16 @@ class Tracking:
             return
         try:
             experiment = self._start(config, run)
-        except CommError as error:
-            if config.mode != "auto":
+        except Exception as error:  # whatever the server or the network does, training goes on
+            if config.mode != "auto" or self.mode == "offline":
                 raise UsageError(
-                    f"W&B could not be reached: {error}",
-                    expected="a server that answers within 10 s",
-                    hint="logger.wandb.mode=auto goes offline by itself, offline never asks",
+                    f"W&B could not be started: {error}",
+                    expected="a server that answers within 10 s, a WANDB_RUN_ID that it takes",
+                    hint="logger.wandb.mode=offline needs no server, disabled no W&B",
                     option="logger.wandb.mode",
                 ) from error
-            self.mode = "offline"
+            self.mode, self.note = "offline", "the server did not answer"
+            self.id = secrets.token_hex(4)  # the attempt has used the other one up
             experiment = self._start(config, run)
         experiment.define_metric("trainer/global_step")
         experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)

@@ -19,9 +19,30 @@ from charlab.errors import UsageError
 SHARED_FROM = 2**14
 
 
-def prepare_process(config: Config) -> None:
+def check_devices(config: TrainerConfig) -> None:
+    """Raises UsageError where what is asked for is not there."""
+    if config.accelerator == "gpu" and torch.cuda.device_count() < config.devices:
+        raise UsageError(
+            f"trainer.accelerator=gpu with trainer.devices={config.devices} cannot run here",
+            option="trainer.accelerator",
+            expected=f"{config.devices} CUDA device(s)",
+            got=f"{torch.cuda.device_count()}",
+            hint="trainer.accelerator=auto takes what there is",
+        )
+    on_cpu = config.accelerator == "cpu" or torch.cuda.device_count() == 0
+    if config.precision == "16-mixed" and on_cpu:
+        raise UsageError(
+            "trainer.precision=16-mixed needs a GPU",
+            option="trainer.precision",
+            expected="bf16-mixed, 32-true or 64-true on a CPU",
+            got="16-mixed",
+            hint="trainer.precision=bf16-mixed",
+        )
+
+
+def prepare_process(config: Config, hidden_size: int) -> None:
     """Threads, and silence about what charlab settles or shows by itself."""
-    is_small = config.data.batch_size * config.model.hidden_size < SHARED_FROM
+    is_small = config.data.batch_size * hidden_size < SHARED_FROM
     num_threads = config.trainer.num_threads or (1 if is_small else torch.get_num_threads())
     torch.set_num_threads(num_threads)
     # With deterministic algorithms torch fills every new tensor, to show reads of unwritten memory;
@@ -44,15 +65,6 @@ def build_trainer(
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback],
 ) -> Trainer:
-    """Raises UsageError where the devices asked for are not there."""
-    if config.accelerator == "gpu" and torch.cuda.device_count() < config.devices:
-        raise UsageError(
-            f"trainer.accelerator=gpu with trainer.devices={config.devices} cannot run here",
-            option="trainer.accelerator",
-            expected=f"{config.devices} CUDA device(s)",
-            got=f"{torch.cuda.device_count()}",
-            hint="trainer.accelerator=auto takes what there is",
-        )
     by_steps = config.val_every_n_steps is not None
     return Trainer(
         accelerator=config.accelerator,
