@@ -1,4 +1,4 @@
-# Every target makes .venv and installs what it needs, if that is missing or out of date.
+# What needs .venv makes it, and installs what is missing or out of date.
 PYTHON ?= python3
 BIN := .venv/bin
 

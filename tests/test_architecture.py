@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "types": [],
     "errors": [],
     "cells": ["types"],
-    "engine": ["types", "cells"],
+    "engine": ["types", "cells", "errors"],
     "model": ["types", "cells", "engine", "errors", "config.schema"],
     "metrics": ["types"],
     "sampling": ["types", "errors"],
@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "evaluation": ["types", "metrics", "model"],
     "runs": ["errors"],
     "data": ["types", "errors", "config.schema"],
-    "config": ["errors", "cells", "data.names"],
+    "config": ["errors", "terminal", "cells", "data.names"],
 }
 
 # package -> the only places that may import it, at any depth of the code

@@ -102,13 +102,17 @@ def test_git_state_is_the_commit_and_whether_it_was_changed(tmp_path):
 
     assert git_state(tmp_path / "nowhere") == {"commit": None, "dirty": None}
     git("init")
-    (tmp_path / "code.py").write_text("1")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "code.py").write_text("1")
     git("add", ".")
     git("commit", "-m", "one")
     commit = git("rev-parse", "HEAD")
     (tmp_path / "new.txt").write_text("not of the code")
     assert git_state(tmp_path) == {"commit": commit, "dirty": False}
-    (tmp_path / "code.py").write_text("2")
+    (tmp_path / "src" / "mine.py").write_text("a file that git does not have counts")
+    assert git_state(tmp_path) == {"commit": commit, "dirty": True}
+    (tmp_path / "src" / "mine.py").unlink()
+    (tmp_path / "src" / "code.py").write_text("2")
     assert git_state(tmp_path) == {"commit": commit, "dirty": True}
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from charlab import tracking
+from charlab.errors import UsageError
 from charlab.tracking import resolve_mode
 
 from .running import ROOT, rows, train
@@ -38,8 +40,9 @@ def test_a_nan_loss_is_null_in_the_record(tmp_path, capsys):
     assert len(losses) == 6
     assert losses[-1] is None
     assert "NaN" not in (run / "metrics.jsonl").read_text()
-    assert exit_code == 3
-    assert "there is nothing to sample" in capsys.readouterr().err
+    assert exit_code == 0
+    record = json.loads((run / "run.json").read_text())
+    assert (record["samples"], record["scores"]["test/bpc"]) == (None, None)
 
 
 def test_early_stopping_ends_before_the_budget(tmp_path):
@@ -210,8 +213,34 @@ def test_a_failed_run_is_failed_in_wandb_too(tmp_path, no_credentials):
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
 def test_wandb_mode_of_the_environment_decides_for_auto(monkeypatch, mode):
     monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setattr(tracking, "has_credentials", lambda: True)
     assert resolve_mode("auto") == mode
     assert resolve_mode("disabled") == "disabled"
+
+
+def test_online_without_credentials_is_told_and_recorded(tmp_path, no_credentials, capsys):
+    exit_code, run = train(tmp_path, "logger.wandb.mode=online")
+    assert exit_code == 2
+    assert "W&B cannot be online without credentials" in capsys.readouterr().err
+    assert json.loads((run / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_misspelt_wandb_mode_is_told(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(UsageError, match="WANDB_MODE=ofline is not a mode"):
+        resolve_mode("auto")
+
+
+def test_a_server_that_does_not_answer_leaves_the_run_offline(
+    tmp_path, no_credentials, monkeypatch, capsys
+):
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
+    exit_code, run = train(tmp_path, "logger.wandb.mode=auto")
+    assert exit_code == 0
+    assert "the server did not answer" in capsys.readouterr().out.replace("\n", " ")
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["wandb"]["mode"]) == ("finished", "offline")
 
 
 # ------------------------------------------------------------------------------------- train.py

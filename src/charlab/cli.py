@@ -15,6 +15,7 @@ import click
 
 import charlab
 from charlab.errors import CharlabError
+from charlab.terminal import take_any_character
 
 Which = Literal["best", "last"]
 Split = Literal["train", "val", "test"]
@@ -55,6 +56,7 @@ def charlab_command() -> None:
 
 @charlab_command.command("sample")
 @RUN
+@OVERRIDES
 @click.option("-p", "--prompt", "prompts", multiple=True, help="Text to continue; repeatable.")
 @click.option("-n", "--num-samples", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
@@ -89,6 +91,7 @@ def charlab_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def sample_command(
     run: Path,
+    overrides: Sequence[str],
     prompts: Sequence[str],
     num_samples: int,
     temperature: float,
@@ -105,7 +108,7 @@ def sample_command(
     from charlab.restore import restore
     from charlab.sampling import sample
 
-    restored = restore(run, (), checkpoint)
+    restored = restore(run, overrides, checkpoint)
     for prompt in prompts:
         for character in restored.vocabulary.unknown(prompt.lstrip()):
             click.echo(
@@ -186,7 +189,8 @@ def data_command(name: str, overrides: Sequence[str], histogram: Path) -> None:
 
 
 def main() -> None:
-    """Exit code 0, 2 for the user's mistakes."""
+    """Exit code 0, that of a CharlabError (2 for the user's mistakes), 130 for Ctrl-C."""
+    take_any_character()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from charlab.checkpoint import load_weights, read_checkpoint
 from charlab.config.load import load_config
-from charlab.config.schema import Config
+from charlab.config.schema import Config, NamesConfig
 from charlab.data.dataset import DataSet
 from charlab.data.vocabulary import Vocabulary
 from charlab.errors import UsageError
@@ -39,8 +39,17 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
     record = read_record(path)
     config = OmegaConf.to_object(load_config(path / "config.yaml", overrides))
     assert isinstance(config, Config)
-    checkpoint = read_checkpoint(path / "checkpoints" / f"{which}.ckpt")
-    vocabulary = Vocabulary.from_list(checkpoint["charlab"]["vocabulary"])
+    path_of_data = config.data.path if isinstance(config.data, NamesConfig) else None
+    is_given = any(override.startswith("data.path=") for override in overrides)
+    if path_of_data is not None and not is_given and not Path(path_of_data).expanduser().exists():
+        # a relative path, and the run was made in another folder
+        config.data.path = (record.get("data") or {}).get("path", path_of_data)
+    file = path / "checkpoints" / f"{which}.ckpt"
+    checkpoint = read_checkpoint(file)
+    try:
+        vocabulary = Vocabulary.from_list(checkpoint["charlab"]["vocabulary"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{file} has no vocabulary", expected="a checkpoint of charlab") from error
     model = build_model(config.model, len(vocabulary), config.seed)
     load_weights(model, checkpoint, path)
     return Restored(path, record, config, vocabulary, model.eval())
@@ -48,11 +57,12 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
 
 def check_same_data(restored: Restored, data: DataSet) -> None:
     """Raises UsageError where the data are not those of the run: its split would mean nothing."""
-    trained, found = restored.record["data"]["fingerprint"], data.record["fingerprint"]
-    if trained != found:
+    trained = restored.record.get("data") or {}
+    found = data.record["fingerprint"]
+    if trained.get("fingerprint") != found:
         raise UsageError(
             "the data are not those that the run was trained on",
-            expected=f"fingerprint {trained}: {restored.record['data']['source']}",
+            expected=f"fingerprint {trained.get('fingerprint')}: {trained.get('source')}",
             got=f"fingerprint {found}: {data.record['source']}",
             hint="data.path=FILE of the run, with the same split",
             option="data.path",

@@ -36,7 +36,7 @@ PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "n
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """8 hex digits that name a configuration; where its results are put is no part of it."""
+    """8 hex digits that name a configuration, all but its `paths`."""
     content = {key: value for key, value in config.items() if key != "paths"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -203,7 +203,8 @@ def git_state(folder: Path) -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    changes = git("status", "--porcelain", "--untracked-files=no") if commit else None
+    code = (":/src", ":/conf", ":/train.py")
+    changes = git("status", "--porcelain", "--", *code) if commit else None
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 

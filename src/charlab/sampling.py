@@ -177,6 +177,8 @@ def _continue(
                 hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
             )
         logits_NV = logits_NV.float().index_fill(1, banned, -torch.inf)
+        # the likeliest at 0, so that a tiny temperature divides into -inf, not into inf
+        logits_NV = logits_NV - logits_NV.max(-1, keepdim=True).values
         probs_NV = keep(logits_NV / scale_N1).softmax(-1)
         ids_N = torch.multinomial(probs_NV, 1, generator=generator)[:, 0]
         ids_N = torch.where(greedy_N, logits_NV.argmax(-1), ids_N)

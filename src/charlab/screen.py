@@ -1,5 +1,6 @@
 """What a run shows in the terminal: its set-up, its samples, its outcome and what to type next."""
 
+import math
 import shlex
 import shutil
 import sys
@@ -163,7 +164,7 @@ def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> N
     rows += [
         (
             "best validation",
-            f"{scores['val/bpc']:.3f} bits/char at step {scores['best_step']:,} "
+            f"{_shown(scores['val/bpc'])} bits/char at step {scores['best_step']:,} "
             f"({data.best_order}-gram {data.floors[data.best_order].val_bpc:.3f})",
         ),
         *_quality_rows(record["samples"]),
@@ -191,8 +192,14 @@ def show_evaluation(
     console.print(_grid([*_score_rows(split, scores, data), *_quality_rows(quality)]))
 
 
-def _score_rows(split: str, scores: Mapping[str, float], data: DataSet) -> list[tuple[str, str]]:
+def _shown(bpc: float | None) -> str:
+    return "no finite" if bpc is None else f"{bpc:.3f}"
+
+
+def _score_rows(split: str, scores: Mapping[str, Any], data: DataSet) -> list[tuple[str, str]]:
     bpc = scores[f"{split}/bpc"]
+    if bpc is None or not math.isfinite(bpc):
+        return [(f"{split} score", "[red]not a number: the model diverged[/]")]
     nats = f"{scores[f'{split}/loss']:.3f} nats/token"
     if data.document is not None:
         each = scores[f"{split}/nats_per_{data.document}"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -66,5 +67,5 @@ class Samples(Callback):
 
 def sample_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
     """A generator that no other part of a run uses."""
-    # 1,000,003 is prime: (seed, step) pairs of a run do not meet
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+    mixed = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(mixed))

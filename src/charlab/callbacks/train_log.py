@@ -86,7 +86,7 @@ class TrainLog(Callback):
         if loss <= self.limit_nats:  # false for NaN
             return
         raise TrainingDiverged(
-            f"training diverged: the loss of the {self.every_n_steps} steps up to step {step:,} "
+            f"training diverged: the loss of the last steps up to step {step:,} "
             f"is {loss:.4g} nats per character",
             expected=f"at most {self.limit_nats:.3g}: callbacks.divergence.max_ratio times a "
             "uniform guess",

@@ -65,7 +65,7 @@ class Recurrent(nn.Module, ABC):
     def gate_blocks(self) -> Iterator[GateBlock]:
         """Every parameter, cut by gate: all of a role (in the order of `Role`), gate by gate.
 
-        Layers with the same gates then start from the same numbers under the same seed.
+        Layers with the same gates and biases then start from the same numbers under one seed.
         """
 
 

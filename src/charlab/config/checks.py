@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from charlab.cells import CELLS
-from charlab.config.mistakes import fixed_kind, wrong_value
+from charlab.config.mistakes import wrong_value
 from charlab.config.nearest import did_you_mean, nearest
 from charlab.config.options import KIND_OPTION, schema_name, schemas_of, value_type
 from charlab.config.schema import SCHEMAS
@@ -62,6 +62,14 @@ def check_section(section: DictConfig, prefix: str) -> None:
 
 def _check_values(name: str, field: Field[Any], value: Any) -> None:
     values = list(value) if isinstance(value, ListConfig) else [value]
+    if not values and "filled" in field.metadata:
+        raise UsageError(
+            f"{name} is an empty list",
+            expected="at least one item",
+            got="[]",
+            hint="callbacks.samples.enabled=false draws no samples",
+            option=name,
+        )
     for item in values:
         if item is not None and not _within(item, field):
             raise wrong_value(name, item, got=str(value) if item is not value else "")
@@ -87,7 +95,13 @@ def _check_kinds(config: DictConfig) -> None:
         kind = config[group][key]
         name = schema_name(group, kind)
         if name is None or OmegaConf.get_type(config[group]) is not SCHEMAS[name]:
-            raise fixed_kind(f"{group}.{key}", kind)
+            raise UsageError(
+                f"the file of {group}={kind} has the schema of another choice",
+                expected=f"`- /schema/{name or f'{group}/{kind}'}@_here_` among its defaults",
+                got=f"{group}.{key}={kind} with other options",
+                hint="options of a new cell are declared in src/charlab/config/schema.py",
+                option=group,
+            )
     if config.model.cell not in CELLS:
         guesses = nearest(config.model.cell, CELLS)
         raise UsageError(

@@ -21,6 +21,7 @@ from charlab.config.nearest import did_you_mean, nearest_options
 from charlab.config.options import all_options, sections
 from charlab.config.references import resolve
 from charlab.errors import CharlabError, UsageError
+from charlab.terminal import take_any_character
 
 # What train.py does with a checked configuration and the overrides that led to it.
 Job = Callable[[DictConfig, Sequence[str]], None]
@@ -34,6 +35,7 @@ def run(job: Job, script: str) -> NoReturn:
     Exit code 2 for a mistake in the command line or in a file of conf/, that of the CharlabError
     that the job raises, 0 when it returns. Other exceptions pass through.
     """
+    take_any_character()
     sys.exit(main(sys.argv[1:], job, Path(script).resolve()))
 
 
@@ -46,6 +48,12 @@ def main(argv: Sequence[str], job: Job, script: Path) -> int:
             traceback.print_exc()
         print(_painted("error: ") + str(error), file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `python train.py --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _dispatch(argv: Sequence[str], job: Job, script: Path) -> int:
@@ -57,6 +65,10 @@ def _dispatch(argv: Sequence[str], job: Job, script: Path) -> int:
         print(help_page(composer, overrides))
     elif flags.cfg:
         print(_composed_yaml(composer, overrides, flags.package, flags.resolve), end="")
+    elif flags.resolve or flags.package:
+        raise UsageError(
+            "--resolve and --package go with --cfg job", hint="python train.py --cfg job --resolve"
+        )
     elif flags.info:
         composer.show_info(flags.info, overrides)
     elif flags.shell_completion:

@@ -8,8 +8,9 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from charlab.cells import CELLS
 from charlab.config.checks import check, check_section
-from charlab.config.mistakes import fixed_kind, from_omegaconf, plain, unknown_option
+from charlab.config.mistakes import from_omegaconf, plain, unknown_option
 from charlab.config.options import (
     KIND_OPTION,
     KIND_OPTIONS,
@@ -36,7 +37,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
         kind = OmegaConf.select(stored, f"{group}.{key}")
         name = schema_name(group, kind) if isinstance(kind, str) else None
         if name is None:
-            known = sorted(schema.partition("/")[2] for schema in schemas_of(group))
+            schemas = (schema.partition("/")[2] for schema in schemas_of(group))
+            known = sorted(CELLS if group == "model" else schemas)
             raise UsageError(
                 f"{path} is not the configuration of a run that this version knows",
                 expected=f"{group}.{key}, one of {', '.join(known)}",
@@ -111,8 +113,14 @@ def _apply(config: DictConfig, override: str) -> None:
             expected="OPTION=VALUE, such as data.batch_size=32",
             got=override,
         )
-    if name in KIND_OPTIONS:
-        raise fixed_kind(name, text)
+    if name in KIND_OPTIONS or name in KIND_OPTION:
+        raise UsageError(
+            f"{name} is that of the run and cannot be changed",
+            expected="options of the choices that the run was made with",
+            got=override,
+            hint=f"python train.py {KIND_OPTIONS.get(name, name)}={text} makes another run",
+            option=name,
+        )
     if name not in all_options() and name not in sections():
         raise unknown_option(name, got=override, value=text, owners={})
     try:

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from omegaconf import MISSING
 
-from charlab.config.option import option
+from charlab.config.option import MAX_SEED, option
 from charlab.config.schema_output import CallbacksConfig, LoggerConfig
 
 # ------------------------------------------------------------------------------------------ model
@@ -90,10 +90,14 @@ class NamesConfig(DataConfig):
     path: Optional[str] = option(
         None, "UTF-8 file with one item a line, plain or .gz; null is the bundled list of names"
     )
-    sha256: Optional[str] = option(None, "checksum the file must have; null accepts any file")
+    sha256: Optional[str] = option(None, "checksum that data.path must have; null accepts any")
+    bundled_sha256: str = option(
+        "32c68b8d86176a31d346083dbca6a264b64dc8b9636b7ad41ab06ba05f405b75",
+        "checksum of the bundled list, always verified",
+    )
     val_fraction: float = option(0.1, "part of the distinct items held out to validate", gt=0, lt=1)
     test_fraction: float = option(0.1, "part of the distinct items held out to test", gt=0, lt=1)
-    split_seed: int = option(0, "seed of the shuffle that splits the items", ge=0)
+    split_seed: int = option(0, "seed of the shuffle that splits the items", ge=0, le=MAX_SEED)
     max_length: int = option(256, "longest item accepted, in characters", ge=1)
 
 
@@ -186,7 +190,7 @@ class PathsConfig:
 class Config:
     """The whole configuration. Its groups are filled from conf/ by the defaults list."""
 
-    seed: int = option(0, "seed of the weights, the data order and dropout", ge=0)
+    seed: int = option(0, "seed of the weights, the data order and dropout", ge=0, le=MAX_SEED)
     group: str = option("${data.name}", "folder under paths.runs, and the W&B group")
     model: Any = MISSING
     data: Any = MISSING

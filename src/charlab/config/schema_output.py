@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Optional
 
-from charlab.config.option import option
+from charlab.config.option import MAX_SEED, option
 
 
 @dataclass
@@ -42,16 +42,20 @@ class SamplesConfig:
     enabled: bool = option(True, "draw samples while training")
     every_n_steps: int = option(500, "steps between two draws", ge=1)
     prompts: list[str] = option(
-        ["", " Trump"], "texts to continue; an empty one starts from nothing"
+        ["", " Trump"], "texts to continue; an empty one starts from nothing", filled=True
     )
-    temperatures: list[float] = option([0.5, 1.0], "0 takes the likeliest character", ge=0)
+    temperatures: list[float] = option(
+        [0.5, 1.0], "0 takes the likeliest character", ge=0, filled=True
+    )
     num_samples: int = option(4, "samples of each prompt at each temperature", ge=1)
     max_length: int = option(100, "characters after which a sample is cut", ge=1)
     top_k: Optional[int] = option(None, "draw among the k likeliest characters", ge=1)
     top_p: Optional[float] = option(
         None, "draw among the likeliest that hold this mass", gt=0, le=1
     )
-    seed: int = option(0, "seed of the generator that samples have for themselves", ge=0)
+    seed: int = option(
+        0, "seed of the generator that samples have for themselves", ge=0, le=MAX_SEED
+    )
     on_screen: int = option(4, "samples of each prompt shown in the terminal", ge=0)
 
 

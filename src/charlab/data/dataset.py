@@ -14,6 +14,7 @@ from charlab.data.names_module import NamesDataModule
 from charlab.data.ngram_floors import NgramFloor, cached_ngram_floors
 from charlab.data.quality import Quality, names_quality
 from charlab.data.vocabulary import Vocabulary
+from charlab.errors import UsageError
 
 
 @final
@@ -57,7 +58,15 @@ def describe_dataset(config: DataConfig, console: Console, histogram: Path) -> N
     """Print what the data of a configuration hold, and draw a histogram of lengths (PNG)."""
     assert isinstance(config, NamesConfig)
     corpus = read_names(config)
-    describe_names(corpus, Vocabulary.of(corpus.train), console, histogram)
+    try:
+        describe_names(corpus, Vocabulary.of(corpus.train), console, histogram)
+    except OSError as error:
+        raise UsageError(
+            f"the histogram cannot be written to {histogram}",
+            expected="a folder that can be written",
+            got=error.strerror or str(error),
+            hint="charlab data names -o FILE.png",
+        ) from error
 
 
 def _names(config: NamesConfig, seed: int, cache: Path) -> DataSet:
@@ -68,6 +77,7 @@ def _names(config: NamesConfig, seed: int, cache: Path) -> DataSet:
     record = {
         "name": config.name,
         "source": corpus.source,
+        "path": None if config.path is None else str(Path(config.path).expanduser().resolve()),
         "fingerprint": corpus.fingerprint,
         "vocabulary_fingerprint": vocabulary.fingerprint,
         "num_symbols": len(vocabulary),

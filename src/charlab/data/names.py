@@ -18,7 +18,6 @@ from charlab.data.textfile import check_file, check_sha256, decoded, read_bytes
 from charlab.errors import UsageError
 
 BUNDLED = Path(__file__).with_name("bundled") / "names.txt"
-BUNDLED_SHA256 = "32c68b8d86176a31d346083dbca6a264b64dc8b9636b7ad41ab06ba05f405b75"
 
 
 @final
@@ -71,7 +70,7 @@ def read_names(config: NamesConfig) -> NamesCorpus:
     path = _path(config)
     stored = read_bytes(path, "data.path")
     if config.path is None:
-        _check_bundled(stored)
+        _check_bundled(stored, config.bundled_sha256)
     if config.sha256 is not None:
         check_sha256(stored, config.sha256, path, "data.sha256")
     lines = decoded(stored, path, "data.path").split("\n")
@@ -93,12 +92,12 @@ def read_names(config: NamesConfig) -> NamesCorpus:
     )
 
 
-def _check_bundled(stored: bytes) -> None:
+def _check_bundled(stored: bytes, expected: str) -> None:
     got = hashlib.sha256(stored).hexdigest()
-    if got != BUNDLED_SHA256:
+    if got != expected:
         raise UsageError(
             "the bundled list of names was changed",
-            expected=f"sha256 {BUNDLED_SHA256}",
+            expected=f"sha256 {expected}",
             got=f"sha256 {got} in {BUNDLED}",
             hint="install charlab again (git checkout the file, with LF line ends), or give a "
             "list of your own with data.path=FILE",
