@@ -1,5 +1,6 @@
 """Train one model: compose the configuration, build the parts, fit, test. `--help` says how."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,46 +9,79 @@ from omegaconf import DictConfig, OmegaConf
 from charlab.config.entry import run
 from charlab.config.load import to_container
 from charlab.config.schema import Config
+from charlab.launch import launch, this_command
+from charlab.ranks import Rank
 
 # Shell completion asks for the text @hydra.main in a script before it helps with its options.
 
 
 def train(composed: DictConfig, overrides: Sequence[str]) -> None:
-    """One run of a checked configuration; `overrides` is what was typed to get it."""
+    """One run of a checked configuration; `overrides` is what was typed to get it.
+
+    A run on several devices starts this command line again for each of them.
+    """
+    rank = Rank.of_this_process()
+    num_processes = composed.trainer.devices
+    if num_processes > rank.world.size and not composed.data.show:
+        sys.exit(launch(this_command(), num_processes))
+    with rank.failing_once():
+        train_as(rank, composed, overrides)
+
+
+def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None:
+    """The run as one of its processes sees it."""
     # imported here, so that a mistake in the configuration is found before torch is loaded
+    from rich.console import Console
+
     from charlab import screen
     from charlab.callbacks.build import build_callbacks
     from charlab.callbacks.clock import TrainClock
     from charlab.data.dataset import build_dataset, describe_dataset
+    from charlab.data.report import ConsoleReport
     from charlab.lit import CharLitModule
     from charlab.loggers import build_loggers
     from charlab.model import build_model
     from charlab.outcome import final_scores, recorded, sample_quality
     from charlab.runs import Run
-    from charlab.trainer import build_trainer, check_devices, num_steps, prepare_process
+    from charlab.trainer import (
+        build_trainer,
+        check_devices,
+        num_steps,
+        prepare_process,
+        process_group,
+    )
 
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    check_devices(config.trainer)
-    console = screen.console()
+    console = screen.console() if rank.world.is_first else Console(quiet=True)
+    cache, report = Path(config.paths.cache), ConsoleReport(console)
     if config.data.show:
-        describe_dataset(config.data, console, Path("lengths.png"))
+        describe_dataset(config.data, cache, console, report, Path(f"{config.data.name}.png"))
         return
-    data = build_dataset(config.data, config.seed, Path(config.paths.cache))
+    shared = rank.wait_for_run()
+    check_devices(config.trainer)
+    data = build_dataset(config.data, config.seed, cache, rank.world, report)
     model = build_model(config.model, len(data.vocabulary), config.seed)
     prepare_process(config, model.record["hidden_size"])
     batches = data.module.train_dataloader()
     total_steps = num_steps(config.trainer, len(batches))
-    record = Run.create(plain, overrides, Path(config.paths.runs))
+    runs = Path(config.paths.runs)
+    record = Run.shared(shared) if shared else Run.create(plain, overrides, runs)
+    rank.hand_over(record.path)
     with recorded(record, config.logger.wandb) as tracking:
-        record.update(data=data.record, model=model.record, total_steps=total_steps)
+        record.update(
+            data=data.record,
+            model=model.record,
+            total_steps=total_steps,
+            num_processes=rank.world.size,
+        )
         lit = CharLitModule(
             model,
             config,
             total_steps=total_steps,
             mean_targets=batches.mean_targets,
             document=data.document,
-            metadata={"config": plain, "vocabulary": data.vocabulary.to_list()},
+            metadata={"config": plain, "vocabulary": data.vocabulary.to_plain()},
         )
         loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))
         clock = TrainClock()
@@ -66,15 +100,20 @@ def train(composed: DictConfig, overrides: Sequence[str]) -> None:
             vocab_size=len(data.vocabulary),
             total_steps=total_steps,
         )
-        trainer = build_trainer(config.trainer, record.path, total_steps, loggers, callbacks)
-        record.update(device=screen.device_name(trainer))
-        screen.show_config(console, plain)
-        screen.show_setup(console, config, data, model, record, tracking, trainer, total_steps)
-        for logger in loggers:
-            logger.log_hyperparams(plain)
-            logger.log_metrics(data.baselines | model.metrics, step=0)
-        trainer.fit(lit, datamodule=data.module)
-        scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
+        with process_group(rank, config.trainer):
+            trainer = build_trainer(
+                config.trainer, record.path, total_steps, loggers, callbacks, rank.world
+            )
+            record.update(device=screen.device_name(trainer))
+            screen.show_config(console, plain)
+            screen.show_setup(console, config, data, model, record, tracking, trainer, total_steps)
+            for logger in loggers:
+                logger.log_hyperparams(plain)
+                logger.log_metrics(data.metrics | model.metrics, step=0)
+            trainer.fit(lit, datamodule=data.module)
+            scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
+        if not rank.world.is_first:
+            return
         tracking.summarise(scores)
         record.update(
             scores=scores, train_s=round(clock.seconds, 3), chars_seen=int(lit.chars_seen)

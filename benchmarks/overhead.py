@@ -1,6 +1,11 @@
-"""What the Trainer, the loggers and the callbacks cost: the names default against a bare loop.
+"""What the Trainer, the loggers and the callbacks cost against a bare loop: the names default.
 
-    python benchmarks/overhead.py [--blocks 12] [--json FILE] [OPTION=VALUE ...]
+    python benchmarks/overhead.py [--blocks 12] [--block-steps 50] [--json FILE] [OPTION=VALUE ...]
+
+At the enwik8 notebook's shape, on a text that every machine has:
+
+    python benchmarks/overhead.py --blocks 8 --block-steps 3 \\
+        experiment=notebook_enwik8_gru data=python_stdlib data.symbols=chars
 
 Both train the same model on the same batches with the same optimizer, clipping and seed. They take
 turns in one process, a block of steps each, so that whatever else the machine does hits both; the
@@ -29,6 +34,7 @@ from charlab.config.compose import Composer
 from charlab.config.load import to_container
 from charlab.config.schema import Config
 from charlab.data.dataset import DataSet, build_dataset
+from charlab.data.report import ConsoleReport
 from charlab.evaluation import batch_nats
 from charlab.lit import CharLitModule
 from charlab.loggers import build_loggers
@@ -37,9 +43,9 @@ from charlab.optim import build_optimizer, lr_factor
 from charlab.runs import Run
 from charlab.tracking import Tracking
 from charlab.trainer import build_trainer, prepare_process
-from charlab.types import Batch
+from charlab.types import Batch, ModelState
+from charlab.world import World
 
-BLOCK_STEPS = 50
 ROOT = Path(__file__).parents[1]
 
 
@@ -55,6 +61,7 @@ class BareLoop:
         self.batches = self._forever(data)
         self.mean_targets = data.module.train_dataloader().mean_targets
         self.step = 0
+        self.state: ModelState | None = None
 
     @staticmethod
     def _forever(data: DataSet) -> Iterator[Batch]:
@@ -70,7 +77,7 @@ class BareLoop:
             factor = lr_factor(self.config.scheduler, self.step, self.total_steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.optimizer.lr * factor
-            nats, _, _ = batch_nats(self.model, next(self.batches), None)
+            nats, _, self.state = batch_nats(self.model, next(self.batches), self.state)
             self.optimizer.zero_grad()
             torch.autograd.backward(nats / self.mean_targets)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
@@ -83,9 +90,10 @@ class BareLoop:
 class TakingTurns(Callback):
     """After each block of the Trainer's steps, a block of the bare loop's, outside its clock."""
 
-    def __init__(self, bare: BareLoop, clock: TrainClock) -> None:
+    def __init__(self, bare: BareLoop, clock: TrainClock, block_steps: int) -> None:
         self.bare = bare
         self.clock = clock
+        self.block_steps = block_steps
         self.trainer_s: list[float] = []
         self.bare_s: list[float] = []
         self._clock_s = 0.0
@@ -93,16 +101,18 @@ class TakingTurns(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % BLOCK_STEPS == 0:
+        if trainer.global_step % self.block_steps == 0:
             self.trainer_s.append(self.clock.seconds - self._clock_s)
             self._clock_s = self.clock.seconds
             self.clock.stop()
-            self.bare_s.append(self.bare.run(BLOCK_STEPS))
+            self.bare_s.append(self.bare.run(self.block_steps))
 
 
-def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, float]:
+def measure(
+    overrides: list[str], num_blocks: int, block_steps: int, folder: Path
+) -> dict[str, float]:
     """Milliseconds a step for both, their ratio, and the seconds of what the clock leaves out."""
-    total_steps = num_blocks * BLOCK_STEPS
+    total_steps = num_blocks * block_steps
     composed = Composer(ROOT / "conf", "config", None).compose(
         [
             f"paths.runs={folder}",
@@ -114,7 +124,9 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
     )
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    data = build_dataset(config.data, config.seed, Path(config.paths.cache))
+    data = build_dataset(
+        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(screen.console())
+    )
     model = build_model(config.model, len(data.vocabulary), config.seed)
     prepare_process(config, model.record["hidden_size"])
     record = Run.create(plain, overrides, folder)
@@ -139,7 +151,7 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
         vocab_size=len(data.vocabulary),
         total_steps=total_steps,
     )
-    turns = TakingTurns(BareLoop(config, data, total_steps), clock)
+    turns = TakingTurns(BareLoop(config, data, total_steps), clock, block_steps)
     trainer = build_trainer(config.trainer, record.path, total_steps, loggers, [*callbacks, turns])
     began_s = time.perf_counter()
     trainer.fit(lit, datamodule=data.module)
@@ -147,7 +159,7 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
     tracking.finish(exit_code=0)
     # the first block warms caches and threads up
     trainer_ms, bare_ms = (
-        1000 * statistics.median(blocks[1:]) / BLOCK_STEPS
+        1000 * statistics.median(blocks[1:]) / block_steps
         for blocks in (turns.trainer_s, turns.bare_s)
     )
     ratios = [ours / bare for ours, bare in zip(turns.trainer_s, turns.bare_s)][1:]
@@ -164,13 +176,16 @@ def measure(overrides: list[str], num_blocks: int, folder: Path) -> dict[str, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--blocks", type=int, default=12, help=f"of {BLOCK_STEPS} steps")
+    parser.add_argument("--blocks", type=int, default=12)
+    parser.add_argument("--block-steps", type=int, default=50, help="steps of a block")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("overrides", nargs="*", metavar="OPTION=VALUE")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(arguments.overrides, arguments.blocks, Path(folder))
-    table = Table("figure", "value", title="Trainer against a bare loop, names default")
+        figures = measure(
+            arguments.overrides, arguments.blocks, arguments.block_steps, Path(folder)
+        )
+    table = Table("figure", "value", title="Trainer against a bare loop")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.3f}")
     screen.console().print(table)

@@ -45,8 +45,9 @@ def train(folder: Path, *overrides: str, tiny: Sequence[str] = TINY) -> tuple[in
     common = [
         f"paths.runs={runs}",
         f"paths.cache={folder / 'cache'}",
-        f"data.path={folder / 'names.txt'}",
     ]
+    if not any(override.startswith("data=") for override in overrides):
+        common.append(f"data.path={folder / 'names.txt'}")
     exit_code = main([*tiny, *common, *overrides], script.train, ROOT / "train.py")
     made = sorted(runs.glob("*/*/run.json"), key=lambda path: path.stat().st_mtime_ns)
     return exit_code, made[-1].parent if made else None

@@ -18,12 +18,17 @@ CHARACTERS = "".join(VOCABULARY.characters)
 class Letters:
     """A vocabulary of bare letters: nothing opens a text, ends it or is banned."""
 
-    bos_id = None
     eos_id = None
     unsampled_ids = ()
 
     def encode(self, text):
         return [ord(letter) - ord("a") for letter in text]
+
+    def clean_prompt(self, prompt):
+        return prompt
+
+    def prompt_ids(self, prompt):
+        return self.encode(prompt)
 
     def decode(self, ids):
         return "".join(chr(ord("a") + index) for index in ids)

@@ -24,8 +24,13 @@ MAY_IMPORT = {
     "optim": ["config.schema"],
     "evaluation": ["types", "metrics", "model"],
     "runs": ["errors"],
-    "data": ["types", "errors", "config.schema"],
-    "config": ["errors", "terminal", "cells", "data.names"],
+    "world": [],
+    "processes": [],
+    "exchange": [],
+    "ranks": ["errors", "world", "exchange", "runs"],
+    "launch": ["exchange", "processes", "ranks", "runs"],
+    "data": ["types", "errors", "world", "config.schema_data"],
+    "config": ["errors", "terminal", "processes", "cells", "data.check"],
 }
 
 # package -> the only places that may import it, at any depth of the code
@@ -42,9 +47,16 @@ LIGHT = [
     "charlab.config",
     "charlab.cells",  # the table alone, not the cells
     "charlab.runs",
+    "charlab.processes",
+    "charlab.exchange",
+    "charlab.ranks",
+    "charlab.launch",
     "charlab.cli",
     "charlab.data.names",
     "charlab.data.vocabulary",
+    "charlab.data.symbols",
+    "charlab.data.check",
+    "charlab.world",
     "charlab.data.ngram",
     "charlab.data.ngram_floors",
 ]

@@ -8,10 +8,12 @@ from omegaconf import OmegaConf
 
 from charlab.config.compose import Composer
 from charlab.data.dataset import build_dataset
+from charlab.data.report import SilentReport
 from charlab.evaluation import batch_nats
 from charlab.lit import CharLitModule, seed_generators, step_seed
 from charlab.model import build_model
 from charlab.types import Batch
+from charlab.world import World
 
 from .running import ROOT, write_names
 
@@ -28,7 +30,7 @@ def built(tmp_path, *overrides):
         ]
     )
     config = OmegaConf.to_object(composed)
-    data = build_dataset(config.data, config.seed, tmp_path / "cache")
+    data = build_dataset(config.data, config.seed, tmp_path / "cache", World(), SilentReport())
     model = build_model(config.model, len(data.vocabulary), config.seed)
     batches = data.module.train_dataloader()
     lit = CharLitModule(
@@ -50,7 +52,7 @@ def test_over_an_epoch_each_target_weighs_the_same(tmp_path):
     nats = [batch_nats(lit.model, batch, None)[:2] for batch in batches]
     exact = sum(n.item() for n, _ in nats) / sum(int(k) for _, k in nats)
     assert mean_loss == pytest.approx(exact, rel=1e-6)
-    assert int(lit.chars_seen) == sum(int(k) for _, k in nats)
+    assert int(lit.new_chars) == sum(int(k) for _, k in nats)
 
 
 def test_train_sums_are_exact_over_batches_of_any_size(tmp_path):

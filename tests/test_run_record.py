@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 
 from charlab import cli
-from charlab.config.schema import NamesConfig
+from charlab.config.schema_data import NamesConfig
 from charlab.data.names import read_names
 from charlab.restore import restore
 

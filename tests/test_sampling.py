@@ -7,7 +7,7 @@ from charlab.config.schema import ModelConfig
 from charlab.data.vocabulary import Vocabulary
 from charlab.errors import TrainingDiverged
 from charlab.model import build_model
-from charlab.sampling import Sample, prompt_ids, sample
+from charlab.sampling import Sample, sample
 
 from .sampling_models import (
     BOS,
@@ -38,7 +38,7 @@ def naive(model, codec, source, prompts, temperatures, num_samples, max_length):
     """Every character from a fresh state and the whole text before it; one draw for all rows."""
     model.eval()
     rows = [
-        (prompt, temperature, [codec.bos_id] * (codec.bos_id is not None) + codec.encode(prompt))
+        (prompt, temperature, ([] if codec.eos_id is None else [BOS]) + codec.encode(prompt))
         for prompt in prompts
         for temperature in temperatures
         for _ in range(num_samples)
@@ -117,8 +117,7 @@ def test_white_space_before_a_prompt_is_dropped():
     assert [one.text for one in spaced] == [one.text for one in plain]
     assert {one.prompt for one in spaced} == {" \t ab c"}
     assert all(one.text.startswith("ab c") for one in spaced)
-    assert prompt_ids(VOCABULARY, "  ab ") == [BOS, *VOCABULARY.encode("ab ")]
-    assert prompt_ids(Letters(), "ab") == [0, 1]
+    assert VOCABULARY.prompt_ids("  ab ") == [BOS, *VOCABULARY.encode("ab ")]
 
 
 # ---------------------------------------------------------------------------------------- the draws

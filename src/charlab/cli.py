@@ -19,6 +19,7 @@ from charlab.terminal import take_any_character
 
 Which = Literal["best", "last"]
 Split = Literal["train", "val", "test"]
+DATA = ("names", "enwik8", "enwik8_chars", "text", "python_stdlib")
 
 RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 OVERRIDES = click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
@@ -110,7 +111,7 @@ def sample_command(
 
     restored = restore(run, overrides, checkpoint)
     for prompt in prompts:
-        for character in restored.vocabulary.unknown(prompt.lstrip()):
+        for character in restored.vocabulary.unknown(restored.vocabulary.clean_prompt(prompt)):
             click.echo(
                 f"note: {character!r} does not occur in the training data; read as unknown",
                 err=True,
@@ -140,52 +141,95 @@ def sample_command(
     show_default=True,
     help="Part of the data to score.",
 )
+@click.option(
+    "--lanes",
+    type=click.IntRange(min=1),
+    help="Lanes that a text is scored in, side by side; 1 reads it from end to end.",
+)
+@click.option("--window", type=click.IntRange(min=1), help="Steps of a text read at a time.")
+@click.option(
+    "--dynamic",
+    is_flag=True,
+    help="Also score the model while it goes on learning from the text (Krause et al. 2018).",
+)
+@click.option(
+    "--dynamic-lr", type=FiniteRange(min=0), help="Size of its steps.", show_default="tuned"
+)
+@click.option(
+    "--dynamic-decay",
+    type=FiniteRange(min=0),
+    help="Its pull back to the trained weights.",
+    show_default="tuned",
+)
 @CHECKPOINT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def eval_command(
-    run: Path, overrides: Sequence[str], split: Split, checkpoint: Which, as_json: bool
+    run: Path,
+    overrides: Sequence[str],
+    split: Split,
+    lanes: int | None,
+    window: int | None,
+    dynamic: bool,
+    dynamic_lr: float | None,
+    dynamic_decay: float | None,
+    checkpoint: Which,
+    as_json: bool,
 ) -> None:
-    """The exact score of a trained run, from its run directory alone."""
-    from charlab import screen
-    from charlab.data.dataset import build_dataset
-    from charlab.evaluation import evaluate
-    from charlab.metrics import scores
-    from charlab.outcome import sample_quality
-    from charlab.restore import check_same_data, restore
+    """The exact score of a trained run, from its run directory alone.
 
-    restored = restore(run, overrides, checkpoint)
-    config = restored.config
-    data = build_dataset(config.data, config.seed, Path(config.paths.cache))
-    check_same_data(restored, data)
-    scored = scores(
-        split, evaluate(restored.model, data.module.eval_dataloader(split)), data.document
+    It does not depend on lanes and window beyond 0.001 bits, nor on the batch size.
+    """
+    from charlab import screen
+    from charlab.data.report import ConsoleReport, SilentReport
+    from charlab.dynamic import DynamicSettings
+    from charlab.rescore import rescore
+
+    wanted = {"data.eval_lanes": lanes, "data.eval_window": window}
+    more = [f"{name}={value}" for name, value in wanted.items() if value is not None]
+    if not dynamic and (dynamic_lr, dynamic_decay) != (None, None):
+        raise click.UsageError("--dynamic-lr and --dynamic-decay go with --dynamic")
+    tuned = DynamicSettings()
+    settings = DynamicSettings(
+        lr=tuned.lr if dynamic_lr is None else dynamic_lr,
+        decay=tuned.decay if dynamic_decay is None else dynamic_decay,
     )
-    quality = sample_quality(restored.model, data, config.callbacks.samples.seed)
+    console = screen.console()
+    report = SilentReport() if as_json else ConsoleReport(console)
+    found = rescore(
+        run, [*overrides, *more], checkpoint, split, settings if dynamic else None, report
+    )
     if as_json:
-        click.echo(json.dumps({"run": str(run), **scored, "samples": quality}))
+        click.echo(json.dumps({"run": str(run), **found.scores, "samples": found.quality}))
     else:
-        screen.show_evaluation(screen.console(), split, scored, quality, data)
+        screen.show_evaluation(console, split, found.scores, found.quality, found.data)
 
 
 @charlab_command.command("data")
-@click.argument("name", type=click.Choice(["names"]))
+@click.argument("name", type=click.Choice(DATA))
 @OVERRIDES
 @click.option(
     "-o",
-    "--histogram",
+    "--picture",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("lengths.png"),
-    show_default=True,
-    help="Picture of the lengths.",
+    help="Where the picture goes.  [default: NAME.png]",
 )
-def data_command(name: str, overrides: Sequence[str], histogram: Path) -> None:
-    """What a data set holds, with a histogram of its lengths as a picture."""
-    from charlab import screen
-    from charlab.config.load import load_section
-    from charlab.data.dataset import describe_dataset
+def data_command(name: str, overrides: Sequence[str], picture: Path | None) -> None:
+    """What a data set holds, with a picture: lengths of names, symbols of a text.
 
-    config = load_section("data", name, overrides)
-    describe_dataset(config, screen.console(), histogram)
+    Options may follow, as for train.py: charlab data text data.path=FILE.
+    """
+    from charlab import screen
+    from charlab.config.load import load_data
+    from charlab.data.check import check_data_config
+    from charlab.data.dataset import describe_dataset
+    from charlab.data.report import ConsoleReport
+
+    config, paths = load_data(name, overrides)
+    check_data_config(config)
+    console = screen.console()
+    describe_dataset(
+        config, Path(paths.cache), console, ConsoleReport(console), picture or Path(f"{name}.png")
+    )
 
 
 def main() -> None:

@@ -55,6 +55,10 @@ class CharLitModule(LightningModule):
     document     what a document of the data is called ("name"), or None where it has no such unit
     metadata     plain containers written into every checkpoint under "charlab", beside the
                  latest scores
+
+    Of several processes each trains on rows of its own. `chars_seen` is what they have seen
+    together, exact whenever `count_chars` has just been called, as it is for each row of metrics
+    and before each validation; so a checkpoint holds the number of the whole run.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class CharLitModule(LightningModule):
         self.lr = config.optimizer.lr
         self.chars_seen: Tensor
         self.register_buffer("chars_seen", torch.zeros((), dtype=torch.int64))
+        self.new_chars: Tensor  # seen here since they were last counted
+        self.register_buffer("new_chars", torch.zeros((), dtype=torch.int64), persistent=False)
         self.latest_scores: dict[str, float] = {}
         self._carried: dict[str, ModelState] = {}
 
@@ -96,8 +102,23 @@ class CharLitModule(LightningModule):
         )
         nats, num_targets = self._nats("train", batch)
         self.train_sums.add(nats.detach(), num_targets, num_documents(batch))
-        self.chars_seen += num_targets
+        self.new_chars += num_targets
         return nats / self.mean_targets
+
+    def total(self, local: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, which all have to call this."""
+        summed = self.trainer.strategy.reduce(local, reduce_op="sum")
+        assert isinstance(summed, Tensor)
+        return summed
+
+    def count_chars(self) -> int:
+        """Characters seen so far by all processes, which all have to call this."""
+        self.chars_seen += self.total(self.new_chars)
+        self.new_chars.zero_()
+        return int(self.chars_seen)
+
+    def on_validation_start(self) -> None:
+        self.count_chars()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.eval_sums.add(*self._nats("val", batch), num_documents(batch))
@@ -112,10 +133,8 @@ class CharLitModule(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, prefix: str) -> None:
-        sums = self.trainer.strategy.reduce(self.eval_sums.tensor(), reduce_op="sum")
-        assert isinstance(sums, Tensor)
+        named = scores(prefix, self.total(self.eval_sums.tensor()), self.document)
         self.eval_sums.reset()
-        named = scores(prefix, sums, self.document)
         self.latest_scores |= named
         self.log_dict(named, logger=False)  # for callbacks that monitor a score; in float32
         # not by self.log: Lightning counts the step of a validation one too low

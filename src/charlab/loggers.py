@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from typing import Any, final
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 from charlab.config.schema_output import LoggerConfig
 from charlab.errors import UsageError
@@ -30,7 +29,6 @@ class RunLogger(Logger):
     def version(self) -> str:
         return self._run.path.name
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         assert step is not None
         self._run.add_metrics(step, self._chars_seen(), metrics)
@@ -42,7 +40,12 @@ class RunLogger(Logger):
 def build_loggers(
     config: LoggerConfig, run: Run, tracking: Tracking, chars_seen: Callable[[], int]
 ) -> list[Logger]:
-    """Raises UsageError where TensorBoard is asked for and not installed."""
+    """None in a process that does not write the run.
+
+    Raises UsageError where TensorBoard is asked for and not installed.
+    """
+    if not run.writes:
+        return []
     loggers: list[Logger] = [RunLogger(run, chars_seen)]
     if tracking.logger is not None:
         loggers.append(tracking.logger)

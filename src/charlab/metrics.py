@@ -56,10 +56,13 @@ class LossSums:
         return torch.stack([torch.as_tensor(part, dtype=torch.float64) for part in parts])
 
 
-def scores(prefix: str, sums: Tensor, document: str | None) -> dict[str, float]:
+def scores(
+    prefix: str, sums: Tensor, document: str | None, bytes_per_target: float | None = None
+) -> dict[str, float]:
     """The scores of [nats, targets, documents] by name.
 
-    loss is nats per target, bpc bits per target; nats per document where the data have documents.
+    loss is nats per target, bpc bits per target; nats per document where the data have documents,
+    bits per byte where targets are characters of known size.
     """
     nats, num_targets, num_documents = sums.tolist()
     named = {
@@ -68,4 +71,6 @@ def scores(prefix: str, sums: Tensor, document: str | None) -> dict[str, float]:
     }
     if document is not None:
         named[f"{prefix}/nats_per_{document}"] = nats / num_documents
+    if bytes_per_target is not None:
+        named[f"{prefix}/bits_per_byte"] = named[f"{prefix}/bpc"] / bytes_per_target
     return named

@@ -1,7 +1,7 @@
 """How a run ends: tested, sampled, recorded as finished or failed."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,6 +15,7 @@ from charlab.data.quality import Quality
 from charlab.errors import Interrupted, TrainingDiverged
 from charlab.lit import CharLitModule
 from charlab.model import CharModel
+from charlab.processes import ENDING_SIGNALS
 from charlab.runs import Run
 from charlab.sampling import sample
 from charlab.tracking import Tracking
@@ -31,34 +32,47 @@ def recorded(run: Run, config: WandbConfig) -> Iterator[Tracking]:
     Raises Interrupted for Ctrl-C and for signals that end a process; other errors go on.
     """
     tracking: Tracking | None = None
-    try:
-        with ending_signals_raise():
+    with ending_signals_raise() as ignore_signals:
+        try:
             tracking = Tracking(config, run)
             yield tracking
-    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the one into the other
-        run.end("failed", error="interrupted")
-        if tracking is not None:
-            tracking.finish(exit_code=1)
-        raise Interrupted(f"interrupted; what there is stays in {run.path}") from error
-    except BaseException as error:
-        run.end("failed", error=f"{type(error).__name__}: {error}")
-        if tracking is not None:
-            tracking.finish(exit_code=1)
-        raise
+        except BaseException as error:
+            ignore_signals()
+            # Lightning turns a KeyboardInterrupt into a SystemExit
+            is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit)
+            told = "interrupted" if is_interrupt else f"{type(error).__name__}: {error}"
+            run.end("failed", error=told)
+            if tracking is not None:
+                tracking.finish(exit_code=1)
+            if not is_interrupt:
+                raise
+            raise Interrupted(f"interrupted; what there is stays in {run.path}") from error
     run.end("finished")
     tracking.finish(exit_code=0)
 
 
 @contextmanager
-def ending_signals_raise() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit, where they would end the process unrecorded."""
+def ending_signals_raise() -> Iterator[Callable[[], None]]:
+    """SIGTERM and SIGHUP raise SystemExit, where they would end the process unrecorded.
+
+    Yields what makes them and SIGINT do nothing any more: W&B takes up to ten seconds to end a run,
+    and is not to be cut short. Signals that are ignored from the start (nohup) stay so.
+    """
 
     def leave(signum: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + signum)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    before = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
+
+    def ignore() -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+
+    for number in before.keys() - {signal.SIGINT}:  # that one raises KeyboardInterrupt
+        signal.signal(number, leave)
     try:
-        yield
+        yield ignore
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -84,7 +98,12 @@ def final_scores(
 
 
 def sample_quality(model: CharModel, data: DataSet, seed: int) -> Quality | None:
-    """Quality of QUALITY_SAMPLES texts drawn at temperature 1; None where the model diverged."""
+    """Quality of QUALITY_SAMPLES texts drawn at temperature 1.
+
+    None where the model diverged, and for streams, whose samples have no quality as a crowd.
+    """
+    if data.quality is None:
+        return None
     device = next(model.parameters()).device
     try:
         drawn = sample(

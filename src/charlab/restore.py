@@ -9,14 +9,16 @@ from omegaconf import OmegaConf
 
 from charlab.checkpoint import load_weights, read_checkpoint
 from charlab.config.load import load_config
-from charlab.config.schema import Config, NamesConfig
+from charlab.config.schema import Config
+from charlab.config.schema_data import Enwik8Config, NamesConfig, TextConfig
+from charlab.data.codec import AnyVocabulary, vocabulary_from_plain
 from charlab.data.dataset import DataSet
-from charlab.data.vocabulary import Vocabulary
 from charlab.errors import UsageError
 from charlab.model import CharModel, build_model
 from charlab.runs import read_record
 
 Which = Literal["best", "last"]
+WithPath = NamesConfig | Enwik8Config | TextConfig
 
 
 @final
@@ -27,7 +29,7 @@ class Restored:
     path: Path
     record: dict[str, Any]
     config: Config
-    vocabulary: Vocabulary
+    vocabulary: AnyVocabulary
     model: CharModel
 
 
@@ -39,15 +41,15 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
     record = read_record(path)
     config = OmegaConf.to_object(load_config(path / "config.yaml", overrides))
     assert isinstance(config, Config)
-    path_of_data = config.data.path if isinstance(config.data, NamesConfig) else None
     is_given = any(override.startswith("data.path=") for override in overrides)
-    if path_of_data is not None and not is_given and not Path(path_of_data).expanduser().exists():
-        # a relative path, and the run was made in another folder
-        config.data.path = (record.get("data") or {}).get("path", path_of_data)
+    if isinstance(config.data, WithPath) and config.data.path is not None and not is_given:
+        recorded = (record.get("data") or {}).get("path")
+        if recorded is not None and not Path(config.data.path).expanduser().exists():
+            config.data.path = recorded  # that was relative, and the run was made elsewhere
     file = path / "checkpoints" / f"{which}.ckpt"
     checkpoint = read_checkpoint(file)
     try:
-        vocabulary = Vocabulary.from_list(checkpoint["charlab"]["vocabulary"])
+        vocabulary = vocabulary_from_plain(checkpoint["charlab"]["vocabulary"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} has no vocabulary", expected="a checkpoint of charlab") from error
     model = build_model(config.model, len(vocabulary), config.seed)

@@ -53,12 +53,22 @@ def slug(config: Mapping[str, Any]) -> str:
 
 @final
 class Run:
-    """A run directory that this process writes."""
+    """A run directory, and the record that this process has of the run.
 
-    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+    writes  false in a process that shares the run with the one that writes it: its entries, rows
+            and samples go no further than `record`
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], *, writes: bool = True) -> None:
         self.path = path
         self.record = record
+        self.writes = writes
         self._started_s = time.monotonic()
+
+    @classmethod
+    def shared(cls, path: Path) -> "Run":
+        """The run that another process of the same job has made."""
+        return cls(path, {}, writes=False)
 
     @classmethod
     def create(cls, config: Mapping[str, Any], overrides: Sequence[str], runs: Path) -> "Run":
@@ -111,6 +121,8 @@ class Run:
     def update(self, **entries: Any) -> None:
         """Write entries of run.json; a reader sees the file as it was or as it is, never half."""
         self.record.update(_finite(entries))
+        if not self.writes:
+            return
         replacement = self.path / "run.json.new"
         replacement.write_text(
             json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -128,8 +140,20 @@ class Run:
         self._append("samples.jsonl", rows)
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        if not self.writes:
+            return
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def mark_failed(path: Path, error: str) -> None:
+    """Say in run.json that the run failed, for a process that could not or did not know why."""
+    record = read_record(path)
+    times = {}
+    if record["ended"] is None:
+        lasted = datetime.now(UTC) - datetime.fromisoformat(record["started"])
+        times = {"ended": _now(), "seconds": round(lasted.total_seconds(), 3)}
+    Run(path, record).update(status="failed", error=error, **times)
 
 
 def _finite(value: Any) -> Any:

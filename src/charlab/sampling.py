@@ -28,15 +28,14 @@ class StepModel(Protocol):
 
 
 class Codec(Protocol):
-    """What sampling needs of a vocabulary; bos_id opens a text, eos_id ends it, if they exist."""
+    """What sampling needs of a vocabulary; eos_id ends a text, where there is such a symbol."""
 
-    @property
-    def bos_id(self) -> int | None: ...
     @property
     def eos_id(self) -> int | None: ...
     @property
     def unsampled_ids(self) -> Sequence[int]: ...
-    def encode(self, text: str) -> list[int]: ...
+    def clean_prompt(self, prompt: str) -> str: ...
+    def prompt_ids(self, prompt: str) -> list[int]: ...
     def decode(self, ids: Sequence[int]) -> str: ...
 
 
@@ -96,8 +95,8 @@ def sample(
     """num_samples texts for each prompt at each temperature, in that order.
 
     `text` holds the prompt and at most max_length characters after it. Temperature 0 takes the
-    likeliest symbol. White space before a prompt is dropped, as the data drop it. generator lives
-    on the model's device. The model comes back in the mode it was in.
+    likeliest symbol. The vocabulary cleans prompts as the data were cleaned. generator lives on the
+    model's device. The model comes back in the mode it was in.
     Raises TrainingDiverged where the model gives NaN.
     """
     was_training = model.training
@@ -132,16 +131,10 @@ def sample(
     ]
 
 
-def prompt_ids(codec: Codec, prompt: str) -> list[int]:
-    """The symbols a model reads before it goes on from a prompt."""
-    opening = [] if codec.bos_id is None else [codec.bos_id]
-    return opening + codec.encode(prompt.lstrip())
-
-
 def _read(
     model: StepModel, codec: Codec, prompt: str, rows: int, device: torch.device
 ) -> tuple[Tensor, ModelState]:
-    ids_T1 = torch.tensor(prompt_ids(codec, prompt), dtype=torch.int64, device=device)[:, None]
+    ids_T1 = torch.tensor(codec.prompt_ids(prompt), dtype=torch.int64, device=device)[:, None]
     logits_TNV, state = model(ids_T1.expand(-1, rows).contiguous(), model.initial_state(rows))
     return logits_TNV[-1], state
 
@@ -195,4 +188,4 @@ def _continue(
 def _text(codec: Codec, prompt: str, ids: Sequence[int]) -> tuple[str, bool]:
     ended = codec.eos_id in ids
     kept = ids[: ids.index(codec.eos_id)] if ended and codec.eos_id is not None else ids
-    return prompt.lstrip() + codec.decode(kept), ended
+    return codec.clean_prompt(prompt) + codec.decode(kept), ended

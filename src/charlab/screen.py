@@ -1,9 +1,12 @@
-"""What a run shows in the terminal: its set-up, its samples, its outcome and what to type next."""
+"""What a run shows in the terminal: its set-up, its samples, its outcome and what to type next.
 
-import math
+Scores beside their floors are in `score_rows`.
+"""
+
 import shlex
 import shutil
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -14,17 +17,21 @@ import torch
 from pytorch_lightning import Trainer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from charlab.config.schema import Config
+from charlab.config.schema_data import StreamConfig
 from charlab.config.schema_output import SamplesConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
+from charlab.data.symbols import REPLACEMENT
 from charlab.model import CharModel, cell_options
 from charlab.runs import Run
 from charlab.sampling import Sample
+from charlab.score_rows import floor_rows, quality_rows, score_rows, shown_bpc
 from charlab.tracking import Tracking
 
 # samples up to this many characters share a line
@@ -82,7 +89,6 @@ def show_setup(
         "offline": f"offline, in {run.path}/wandb (`wandb sync` sends it)",
         "disabled": "disabled",
     }
-    epochs = total_steps / len(data.module.train_dataloader())
     console.print()
     console.print(
         _grid(
@@ -94,16 +100,11 @@ def show_setup(
                     f"state of {size['state_size']:,} numbers",
                 ),
                 ("data", escape(data.summary)),
-                (
-                    "floor",
-                    " · ".join(
-                        f"{order}-gram {floor.test_bpc:.3f}" for order, floor in data.floors.items()
-                    )
-                    + " bits/char on test",
-                ),
+                *floor_rows(data),
+                *(("note", f"[yellow]{escape(note)}[/]") for note in data.notes),
                 (
                     "budget",
-                    f"{total_steps:,} steps of {config.data.batch_size} = {epochs:.1f} epochs",
+                    _budget(config, data, total_steps),
                 ),
                 (
                     "device",
@@ -118,6 +119,16 @@ def show_setup(
         )
     )
     console.print()
+
+
+def _budget(config: Config, data: DataSet, total_steps: int) -> str:
+    batches = data.module.train_dataloader()
+    text = f"{total_steps:,} steps of {config.data.batch_size}"
+    if isinstance(config.data, StreamConfig):
+        text += f" lanes x {config.data.seq_len} {data.unit}s"
+        rest = data.record["left_out_of_an_epoch"]
+        text += f", {rest:,} {data.unit}s of an epoch left out" if rest else ""
+    return f"{text} = {total_steps / len(batches):.1f} epochs"
 
 
 def device_name(trainer: Trainer) -> str:
@@ -148,37 +159,50 @@ def show_samples(
     console.print(f"[bold]samples[/] [dim]at step {step:,}[/]")
     for (prompt, temperature), group in groupby(samples, lambda one: (one.prompt, one.temperature)):
         texts = [one.text if one.ended else f"{one.text}…" for one in group][: config.on_screen]
-        short = all(len(text) <= SHORT and "\n" not in text for text in texts)
+        texts = [_harmless(text) for text in texts]
         label = (
             f"  [cyan]T={temperature:<4g}[/][dim]{escape(repr(prompt)) if prompt else '':<10}[/]"
         )
-        for text in ["   ".join(texts)] if short else texts:
-            console.print(f"{label} {escape(text)}", soft_wrap=True)
+        if all(len(text) <= SHORT and "\n" not in text for text in texts):
+            console.print(f"{label} {escape('   '.join(texts))}", soft_wrap=True)
+            continue
+        console.print(label)
+        for text in texts:
+            console.print(Padding(Text(text.strip("\n")), (0, 0, 0, 4)))
+
+
+def _harmless(text: str) -> str:
+    """The text without control characters, which could do anything to a terminal."""
+    return "".join(
+        REPLACEMENT if unicodedata.category(char) == "Cc" and char not in "\n\t" else char
+        for char in text
+    )
 
 
 def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> None:
     """The end of a run: its score beside the floor, its cost, where it is, what to type next."""
     record = run.record
     scores = record["scores"]
-    rows = _score_rows("test", scores, data) if "test/bpc" in scores else []
+    rows = score_rows("test", scores, data) if "test/bpc" in scores else []
     rows += [
         (
             "best validation",
-            f"{_shown(scores['val/bpc'])} bits/char at step {scores['best_step']:,} "
-            f"({data.best_order}-gram {data.floors[data.best_order].val_bpc:.3f})",
+            f"{shown_bpc(scores['val/bpc'])} bits/{data.unit} at step {scores['best_step']:,} "
+            f"({data.floors.best_order}-gram "
+            f"{data.floors.ngrams[data.floors.best_order].val_bpc:.3f})",
         ),
-        *_quality_rows(record["samples"]),
+        *quality_rows(record["samples"]),
         (
             "time",
             f"{timedelta(seconds=round(record['train_s']))} of training, "
             f"{timedelta(seconds=round(record['seconds']))} in all · "
-            f"{record['chars_seen'] / record['train_s']:,.0f} characters/s",
+            f"{record['chars_seen'] / record['train_s']:,.0f} {data.unit}s/s",
         ),
         ("run directory", escape(str(run.path))),
     ]
     console.print()
     console.print(_grid(rows))
-    _show_next(console, run, config)
+    _show_next(console, run, data, config)
 
 
 def show_evaluation(
@@ -189,53 +213,10 @@ def show_evaluation(
     data: DataSet,
 ) -> None:
     """The scores of one split, beside the floor where it has one, and the samples' quality."""
-    console.print(_grid([*_score_rows(split, scores, data), *_quality_rows(quality)]))
+    console.print(_grid([*score_rows(split, scores, data), *quality_rows(quality)]))
 
 
-def _shown(bpc: float | None) -> str:
-    return "no finite" if bpc is None else f"{bpc:.3f}"
-
-
-def _score_rows(split: str, scores: Mapping[str, Any], data: DataSet) -> list[tuple[str, str]]:
-    bpc = scores[f"{split}/bpc"]
-    if bpc is None or not math.isfinite(bpc):
-        return [(f"{split} score", "[red]not a number: the model diverged[/]")]
-    nats = f"{scores[f'{split}/loss']:.3f} nats/token"
-    if data.document is not None:
-        each = scores[f"{split}/nats_per_{data.document}"]
-        nats += f", {each:.2f} nats/{data.document}"
-    score = f"[bold]{bpc:.3f} bits/char[/] ({nats})"
-    return [(f"{split} score", score), *_floor_rows(split, bpc, data)]
-
-
-def _floor_rows(split: str, bpc: float, data: DataSet) -> list[tuple[str, str]]:
-    floors = {
-        "val": {order: floor.val_bpc for order, floor in data.floors.items()},
-        "test": {order: floor.test_bpc for order, floor in data.floors.items()},
-    }
-    if split not in floors:  # an n-gram has seen train
-        return []
-    shown = " · ".join(f"{order}-gram {floor:.3f}" for order, floor in floors[split].items())
-    margin = floors[split][data.best_order] - bpc
-    verdict = (
-        f"[green]the {data.best_order}-gram is beaten by {margin:.3f}[/]"
-        if margin > 0
-        else f"[yellow]{-margin:.3f} short of the {data.best_order}-gram: not trained yet[/]"
-    )
-    return [("floors", f"{shown} bits/char"), ("", verdict)]
-
-
-def _quality_rows(quality: Quality | None) -> list[tuple[str, str]]:
-    if quality is None:
-        return []
-    parts = (
-        f"{quality['unique']:.3f} unique · {quality['novel']:.3f} not in train · "
-        f"{quality['ended']:.3f} ended · {quality['held_out']:.1%} of the held-out items drawn"
-    )
-    return [(f"{quality['num_samples']:,} samples", parts)]
-
-
-def _show_next(console: Console, run: Run, config: Config) -> None:
+def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> None:
     charlab, python = _callable("charlab"), _callable("python")
     path = shlex.quote(str(run.path))
     # the same command with another cell; options of the cell that was may not be those of another
@@ -250,8 +231,9 @@ def _show_next(console: Console, run: Run, config: Config) -> None:
     again = shlex.join([sys.argv[0], *kept, f"model={other}"])
     rows = [(f"{python} {again}", "the same with another cell")]
     if config.callbacks.checkpoint.enabled:
+        prompt = "Mar" if data.document else shlex.quote("The ")
         rows = [
-            (f"{charlab} sample {path} --prompt Mar", "more from this model"),
+            (f"{charlab} sample {path} --prompt {prompt}", "more from this model"),
             (f"{charlab} eval {path}", "the same score, from the run directory alone"),
             *rows,
         ]

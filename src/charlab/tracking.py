@@ -65,11 +65,13 @@ def has_credentials() -> bool:
 class Tracking:
     """The W&B run of one training run; `logger` is None where W&B is disabled.
 
+    It is disabled in a process that does not write the run: one run of ours is one of W&B's.
+
     note  why the run is offline although there are credentials, empty otherwise
     """
 
     def __init__(self, config: WandbConfig, run: Run) -> None:
-        self.mode = resolve_mode(config.mode)
+        self.mode: Mode = resolve_mode(config.mode) if run.writes else "disabled"
         self.note = ""
         # under `wandb agent` the server has named the run already
         self.id = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)

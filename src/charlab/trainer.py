@@ -1,33 +1,50 @@
-"""Lightning's Trainer from its configuration, and the process it runs in."""
+"""Lightning's Trainer from its configuration, and the processes it runs in."""
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
+from torch import distributed
 
 from charlab.config.schema import Config, TrainerConfig
 from charlab.errors import UsageError
+from charlab.ranks import Rank
+from charlab.world import World
 
 # Below this, the matrices of a step ([batch, hidden] times [hidden, gates]) are too small to share:
 # a second thread gains nothing on an idle machine, and on a busy one its waiting costs a lot.
 SHARED_FROM = 2**14
 
 
+def accelerator_of(config: TrainerConfig) -> str:
+    """The accelerator that is meant by auto: of several processes each takes a GPU, or none does.
+
+    Lightning's own choice may also be a kind of device that has no process groups.
+    """
+    if config.accelerator != "auto" or config.devices == 1:
+        return config.accelerator
+    return "gpu" if torch.cuda.device_count() > 0 else "cpu"
+
+
 def check_devices(config: TrainerConfig) -> None:
     """Raises UsageError where what is asked for is not there."""
-    if config.accelerator == "gpu" and torch.cuda.device_count() < config.devices:
+    if accelerator_of(config) == "gpu" and torch.cuda.device_count() < config.devices:
         raise UsageError(
-            f"trainer.accelerator=gpu with trainer.devices={config.devices} cannot run here",
-            option="trainer.accelerator",
+            f"trainer.accelerator={config.accelerator} with trainer.devices={config.devices} "
+            "cannot run here",
+            option="trainer.accelerator" if config.accelerator == "gpu" else "trainer.devices",
             expected=f"{config.devices} CUDA device(s)",
             got=f"{torch.cuda.device_count()}",
-            hint="trainer.accelerator=auto takes what there is",
+            hint="trainer.accelerator=cpu, or fewer trainer.devices",
         )
     on_cpu = config.accelerator == "cpu" or torch.cuda.device_count() == 0
     if config.precision == "16-mixed" and on_cpu:
@@ -54,8 +71,35 @@ def prepare_process(config: Config, hidden_size: int) -> None:
     warnings.filterwarnings("ignore", ".*checkpoint.*directory.*exists and is not empty")
     # batches are ready-made tensors: workers would only copy them
     warnings.filterwarnings("ignore", ".*does not have many workers")
+    # its new name has another meaning when the processes begin, and torch 2.6 does not know it
+    warnings.filterwarnings("ignore", ".*broadcast_buffers. is deprecated")
+    # our scores are sums over all processes already
+    warnings.filterwarnings("ignore", ".*sync_dist=True")
     # Lightning 2.6 asks torch 2.13 for a name that torch is about to drop
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)")
+
+
+@contextmanager
+def process_group(rank: Rank, config: TrainerConfig) -> Iterator[None]:
+    """What the ranks of a run sum gradients and scores through; Lightning uses the one there is.
+
+    They meet in a file of their own: a port could be taken by another program first.
+    """
+    if rank.world.size == 1:
+        yield
+        return
+    is_gpu = accelerator_of(config) == "gpu"
+    device = torch.device("cuda", rank.world.rank) if is_gpu else None
+    distributed.init_process_group(
+        "nccl" if is_gpu else "gloo",
+        init_method=f"file://{rank.store}",
+        rank=rank.world.rank,
+        world_size=rank.world.size,
+        device_id=device,
+    )
+    yield
+    # not after an error, when it could wait for ranks that are no more
+    distributed.destroy_process_group()
 
 
 def build_trainer(
@@ -64,11 +108,16 @@ def build_trainer(
     total_steps: int,
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback],
+    world: World = World(),
 ) -> Trainer:
+    """Several processes have to be in their process_group."""
     by_steps = config.val_every_n_steps is not None
-    return Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
+    trainer = Trainer(
+        accelerator=accelerator_of(config),
+        devices=world.size,
+        strategy=_strategy() if world.size > 1 else "auto",
+        # what starts the processes is known: not SLURM, whatever its variables say
+        plugins=[LightningEnvironment()],
         precision=cast(Any, config.precision),  # checked against the schema's choices
         max_epochs=-1,
         max_steps=total_steps,
@@ -86,6 +135,29 @@ def build_trainer(
         enable_model_summary=False,
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
     )
+    _leave_signals_alone(trainer)
+    return trainer
+
+
+def _strategy() -> DDPStrategy:
+    return DDPStrategy(
+        broadcast_buffers=False,  # they hold nothing that rank 0 knows better
+        gradient_as_bucket_view=True,  # saves a copy of the gradients
+        find_unused_parameters=False,
+    )
+
+
+def _leave_signals_alone(trainer: Trainer) -> None:
+    """outcome.py and launch.py handle them.
+
+    Lightning 2.6 answers SIGTERM with a broadcast, wherever in its own collectives the other ranks
+    are, and asks before each step by another broadcast whether it came: 0.7 ms on a CPU, and a GPU
+    is waited for.
+    """
+    connector: Any = trainer._signal_connector
+    connector.register_signal_handlers = lambda: None
+    epoch_loop: Any = trainer.fit_loop.epoch_loop
+    epoch_loop._broadcast_sigterm_tensor = lambda: None
 
 
 def num_steps(config: TrainerConfig, steps_per_epoch: int) -> int:

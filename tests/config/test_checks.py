@@ -129,13 +129,6 @@ def test_a_cell_without_a_schema_of_its_own_has_the_base_options(monkeypatch):
     check(config)
 
 
-def test_a_run_is_one_process():
-    config = typed({})
-    config.trainer.devices = 2
-    with pytest.raises(UsageError, match="a run is one process so far"):
-        check(config)
-
-
 @pytest.mark.parametrize("group", ["../up", "/absolute", "a//b", "", "a b", ".hidden", "a/.."])
 def test_a_group_stays_under_the_folder_of_runs(group):
     config = typed({})

@@ -21,10 +21,14 @@ CHOICES = [
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_composes_and_passes_the_checks(command_line, choice):
     group, _, name = choice.partition("=")
-    config = command_line(choice).config
+    needs = [f"data.path={__file__}"] if choice == "data=text" else []
+    config = command_line(choice, *needs).config
     if group in KIND_OPTION:
         kind = config[group][KIND_OPTION[group]]
         assert OmegaConf.get_type(config[group]) is SCHEMAS[schema_name(group, kind)]
+    if group == "data":  # each has a recipe, which says how long to train
+        assert (CONF / "recipe" / f"{name}.yaml").exists()
+        assert config.trainer.max_epochs is not None
     if group == "model":
         assert config.model.cell == name
 

@@ -7,7 +7,7 @@ import matplotlib.image
 import pytest
 from rich.console import Console
 
-from charlab.config.schema import NamesConfig
+from charlab.config.schema_data import NamesConfig
 from charlab.data.describe import describe_names
 from charlab.data.names import NamesCorpus, read_names
 from charlab.data.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlab.config.schema import NamesConfig
+from charlab.config.schema_data import NamesConfig
 from charlab.data import names as names_module
 from charlab.data.names import BUNDLED, check_names_config, read_names
 from charlab.data.order import shuffled

@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from itertools import islice
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_lightning import LightningModule, Trainer
 
+from charlab.data.epochs import ONE_PROCESS
 from charlab.data.names import NamesCorpus
 from charlab.data.names_module import NamesDataModule, NamesLoader, RaggedNames
 from charlab.data.order import shuffled
 from charlab.data.vocabulary import Vocabulary
 from charlab.errors import UsageError
 from charlab.types import IGNORE
+from charlab.world import World
 
 NAMES = tuple(f"{'x' * (index % 7)}{index}" for index in range(30))
 VOCABULARY = Vocabulary.of(NAMES)
@@ -56,8 +57,8 @@ def in_order(names, batch_size, seed, epoch):
     return [name for batch in batches for name in batch] + alike[full * batch_size :]
 
 
-def loader(seed=0, batch_size=4, **ranks):
-    return NamesLoader(RAGGED, batch_size, seed=seed, **ranks)
+def loader(seed=0, batch_size=4, world=ONE_PROCESS):
+    return NamesLoader(RAGGED, batch_size, seed=seed, world=world)
 
 
 # --------------------------------------------------------------------------------------- one batch
@@ -114,8 +115,7 @@ def test_evaluation_presents_each_name_once_over_all_ranks(names, batch_size, wo
     vocabulary = Vocabulary.of(names)
     ragged = RaggedNames(names, vocabulary)
     ranks = [
-        NamesLoader(ragged, batch_size, rank=rank, world_size=world_size)
-        for rank in range(world_size)
+        NamesLoader(ragged, batch_size, world=World(rank, world_size)) for rank in range(world_size)
     ]
     batches = [list(rank) for rank in ranks]
     presented = names_of_all((batch for rank in batches for batch in rank), vocabulary)
@@ -136,7 +136,7 @@ def test_training_presents_each_name_once_but_for_what_fills_up_ranks(
     vocabulary = Vocabulary.of(names)
     ragged = RaggedNames(names, vocabulary)
     ranks = [
-        list(NamesLoader(ragged, batch_size, seed=seed, rank=rank, world_size=world_size))
+        list(NamesLoader(ragged, batch_size, seed=seed, world=World(rank, world_size)))
         for rank in range(world_size)
     ]
     presented = Counter(names_of_all((batch for rank in ranks for batch in rank), vocabulary))
@@ -161,7 +161,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_two_ranks_together_read_the_order_of_one():
     one = names_of_all(loader(batch_size=8))
-    two = [names_of_all(loader(rank=rank, world_size=2)) for rank in range(2)]
+    two = [names_of_all(loader(world=World(rank, 2))) for rank in range(2)]
     assert [name for pair in zip(*two, strict=True) for name in pair] == one
 
 
@@ -234,8 +234,8 @@ def test_a_resume_in_an_epoch_of_other_batches_is_refused():
     state = process.state_dict()
     with pytest.raises(UsageError, match="middle of an epoch") as caught:
         loader(batch_size=8).load_state_dict(state)
-    assert "8 batches an epoch, of which 3 are done" in str(caught.value)
-    assert "4 batches with data.batch_size=8 and 1 process(es)" in str(caught.value)
+    assert "8 batches an epoch, of which 3 are done, each of 4 rows" in str(caught.value)
+    assert "4 batches with data.batch_size=8 and 1 process(es), each of 8" in str(caught.value)
     finished = loader(batch_size=4)
     list(finished)
     other = loader(batch_size=8)
@@ -243,9 +243,20 @@ def test_a_resume_in_an_epoch_of_other_batches_is_refused():
     assert names_of_all(other) == in_order(NAMES, 8, 0, 1)
 
 
-def test_the_data_module_deals_to_the_rank_of_its_trainer():
-    data = NamesDataModule(CORPUS, VOCABULARY, batch_size=4, seed=3)
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+def test_a_resume_with_as_many_batches_of_other_rows_is_refused():
+    process = loader(batch_size=1, world=World(0, 15))
+    next(iter(process))
+    other = loader(batch_size=1, world=World(0, 16))
+    assert len(other) == len(process) == 2
+    with pytest.raises(UsageError, match="middle of an epoch") as caught:
+        other.load_state_dict(process.state_dict())
+    assert caught.value.expected.endswith("each of 15 rows")
+    assert caught.value.got.endswith("16 process(es), each of 16 rows")
+    assert caught.value.option == "data.batch_size"
+
+
+def test_the_data_module_deals_to_its_process():
+    data = NamesDataModule(CORPUS, VOCABULARY, batch_size=4, seed=3, world=World(1, 2))
     assert names_of_all(data.train_dataloader()) == in_order(CORPUS.train, 8, 3, 0)[1::2]
     assert sorted(names_of_all(data.val_dataloader())) == sorted(
         sorted(CORPUS.val, key=len, reverse=True)[1::2]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlab.data.codec import vocabulary_from_plain
 from charlab.data.vocabulary import REPLACEMENT, SPECIALS, Vocabulary
 
 TEXTS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=12)
@@ -43,12 +44,12 @@ def test_unknown_characters_are_marked(texts, text):
 
 
 @given(TEXTS)
-def test_a_list_of_plain_strings_round_trips(texts):
+def test_plain_containers_round_trip(texts):
     vocabulary = Vocabulary.of(texts)
-    again = Vocabulary.from_list(vocabulary.to_list())
+    again = vocabulary_from_plain(vocabulary.to_plain())
     assert again == vocabulary
     assert again.fingerprint == vocabulary.fingerprint
-    assert all(type(symbol) is str for symbol in vocabulary.to_list())
+    assert all(type(symbol) is str for symbol in vocabulary.to_plain()["symbols"])
 
 
 def test_the_fingerprint_is_of_the_symbols():
@@ -70,4 +71,4 @@ def test_the_fingerprint_is_of_the_symbols():
 )
 def test_a_list_that_is_no_vocabulary_is_refused(symbols):
     with pytest.raises(ValueError, match="in the order of their code points, each once; got"):
-        Vocabulary.from_list(symbols)
+        vocabulary_from_plain({"kind": "items", "symbols": symbols})

@@ -20,6 +20,8 @@ Sink = Callable[[Sequence[Sample], int], None]
 class Samples(Callback):
     """Samples every config.every_n_steps steps and after each validation, once a step.
 
+    Every config.long_every_n_steps steps they are long ones.
+
     Each draw has a generator seeded by (config.seed, step): a draw does not depend on the ones
     before it, and the global generators are left alone.
     """
@@ -36,11 +38,15 @@ class Samples(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.config.every_n_steps == 0:
+        if trainer.global_step % self.config.every_n_steps == 0 or self._is_long(trainer):
             self._draw(trainer, module)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._draw(trainer, module)
+
+    def _is_long(self, trainer: Trainer) -> bool:
+        every = self.config.long_every_n_steps
+        return every is not None and trainer.global_step % every == 0
 
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, CharLitModule)
@@ -57,7 +63,7 @@ class Samples(Callback):
             prompts=config.prompts,
             temperatures=config.temperatures,
             num_samples=config.num_samples,
-            max_length=config.max_length,
+            max_length=config.long_max_length if self._is_long(trainer) else config.max_length,
             top_k=config.top_k,
             top_p=config.top_p,
         )

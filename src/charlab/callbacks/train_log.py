@@ -20,8 +20,9 @@ from charlab.metrics import scores
 class TrainLog(Callback):
     """Logs train/loss, train/bpc, train/grad_norm, optim/lr, perf/* and progress/chars_seen.
 
-    Loss and bpc are exact over the steps since the row before. Also makes the last step of the
-    budget a validation, wherever in an epoch it falls.
+    Loss and bpc are exact over the steps since the row before and, like the characters, over all
+    processes; so all of them raise the error below together. Also makes the last step of the budget
+    a validation, wherever in an epoch it falls.
     Raises TrainingDiverged when the loss of a row is NaN, infinite or above
     max_ratio * ln(vocab_size): a uniform guess costs ln(vocab_size).
     """
@@ -61,10 +62,10 @@ class TrainLog(Callback):
             self._log_row(trainer, module, step)
 
     def _log_row(self, trainer: Trainer, module: CharLitModule, step: int) -> None:
-        chars_seen = int(module.chars_seen)
+        chars_seen = module.count_chars()
         steps, seconds = step - self._row_step, self.clock.seconds - self._row_s
         assert module.grad_norm is not None
-        self.latest = scores("train", module.train_sums.tensor(), None) | {
+        self.latest = scores("train", module.total(module.train_sums.tensor()), None) | {
             "train/grad_norm": float(module.grad_norm),
             "optim/lr": module.lr,
             "perf/chars_per_s": (chars_seen - self._row_chars) / seconds,

@@ -26,7 +26,6 @@ def check(config: DictConfig) -> None:
     _check_kinds(config)
     _check_budget(config)
     _check_group(config)
-    _check_devices(config)
 
 
 def check_section(section: DictConfig, prefix: str) -> None:
@@ -121,18 +120,6 @@ def _check_group(config: DictConfig) -> None:
             got=config.group,
             hint="group=my_comparison",
             option="group",
-        )
-
-
-def _check_devices(config: DictConfig) -> None:
-    """A second process would be a run of its own, with a record, a W&B run and a screen."""
-    if config.trainer.devices > 1:
-        raise UsageError(
-            f"trainer.devices={config.trainer.devices}: a run is one process so far",
-            expected="trainer.devices=1",
-            got=str(config.trainer.devices),
-            hint="runs side by side: CUDA_VISIBLE_DEVICES=0 python train.py ...",
-            option="trainer.devices",
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from textwrap import indent, wrap
@@ -87,13 +87,31 @@ def _kind_group(group: str, config: DictConfig, composer: Composer, choice: str)
     yield f"\n{group}={choice}"
     for name, field in held.items():
         yield _option(name, OmegaConf.select(config, name), field)
-    for schema_name, other in SCHEMAS.items():
-        more = [(name, field) for name, field in _settable(other, group) if name not in held]
-        if schema_name.startswith(f"{group}/") and more:
-            files = composer.files_with_schema(schema_name)
-            yield f"with {', '.join(f'{group}={file}' for file in files)}"
-            for name, field in more:
-                yield _option(name, field.default, field)
+    for files, more in _of_other_choices(group, held, composer).items():
+        yield from wrap(f"with {', '.join(f'{group}={file}' for file in files)}", WIDTH_CHARS - 2)
+        for name, field in more:
+            yield _option(name, field.default, field)
+
+
+def _of_other_choices(
+    group: str, held: Collection[str], composer: Composer
+) -> dict[tuple[str, ...], list[Named]]:
+    """The options that some choices have and the one that holds lacks, by those choices.
+
+    An option that choices share is told once, unless they differ in its default or its help.
+    """
+    found: dict[tuple[str, Any, str], tuple[Field[Any], list[str]]] = {}
+    for schema_name, schema in SCHEMAS.items():
+        if schema_name.startswith(f"{group}/"):
+            for name, field in _settable(schema, group):
+                if name not in held:
+                    key = (name, field.default, field.metadata["help"])
+                    files = found.setdefault(key, (field, []))[1]
+                    files.extend(composer.files_with_schema(schema_name))
+    by_choices: dict[tuple[str, ...], list[Named]] = {}
+    for (name, _, _), (field, files) in found.items():
+        by_choices.setdefault(tuple(files), []).append((name, field))
+    return by_choices
 
 
 def _settable(schema: type, group: str) -> Iterator[Named]:

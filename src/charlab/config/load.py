@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +20,7 @@ from charlab.config.options import (
     sections,
 )
 from charlab.config.references import resolve
-from charlab.config.schema import SCHEMAS, Config
+from charlab.config.schema import SCHEMAS, Config, PathsConfig
 from charlab.errors import UsageError
 
 
@@ -59,17 +59,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     return config
 
 
-def load_section(group: str, kind: str, overrides: Sequence[str]) -> Any:
-    """A group on its own, as its dataclass: `load_section("data", "names", ["path=FILE"])`.
+def load_data(kind: str, overrides: Sequence[str]) -> tuple[Any, PathsConfig]:
+    """A data set's section without a run, and the paths: `load_data("text", ["data.path=FILE"])`.
 
-    Overrides carry the group's name, `data.path=FILE`, as everywhere. Errors as `load_config`.
+    Errors as `load_config`.
     """
-    config = OmegaConf.create({group: OmegaConf.structured(SCHEMAS[f"{group}/{kind}"])})
-    config[group][KIND_OPTION[group]] = kind
+    config = OmegaConf.create(
+        {
+            "data": OmegaConf.structured(SCHEMAS[f"data/{kind}"]),
+            "paths": OmegaConf.structured(PathsConfig),
+        }
+    )
+    config.data.name = kind
     for override in overrides:
         _apply(config, override)
-    check_section(config[group], f"{group}.")
-    return OmegaConf.to_object(config[group])
+    for section in ("data", "paths"):
+        check_section(config[section], f"{section}.")
+    return OmegaConf.to_object(config.data), cast(PathsConfig, OmegaConf.to_object(config.paths))
 
 
 def to_container(config: DictConfig) -> dict[str, Any]:

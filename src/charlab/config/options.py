@@ -14,7 +14,9 @@ KIND_OPTION = {"model": "cell", "data": "name", "optimizer": "name", "scheduler"
 KIND_OPTIONS = {f"{group}.{key}": group for group, key in KIND_OPTION.items()}
 
 # Groups of conf/ that are no section of the configuration.
-GLOBAL_GROUPS = ("experiment", "debug")
+GLOBAL_GROUPS = ("recipe", "experiment", "debug")
+# Groups that conf/config.yaml calls optional: a data set of one's own need not have a recipe.
+OPTIONAL_GROUPS = ("recipe",)
 
 
 @final

@@ -14,6 +14,7 @@ from charlab.config.nearest import did_you_mean
 from charlab.config.options import (
     GLOBAL_GROUPS,
     KIND_OPTIONS,
+    OPTIONAL_GROUPS,
     all_options,
     sections,
     value_type,
@@ -124,7 +125,10 @@ def _check_values(line: str, override: Override, mode: Mode, choices: Choices) -
     name = override.key_or_group
     if not override.is_sweep_override():
         # `model={hidden_size:3}` sets options of the section
-        if name in choices and not isinstance(override.value(), str | dict):
+        is_unreadable = not isinstance(override.value(), str | dict)
+        # Hydra passes over a wrong choice of a group that is optional
+        is_passed_over = name in OPTIONAL_GROUPS and override.value() not in choices[name]
+        if name in choices and (is_unreadable or is_passed_over):
             raise no_such_choice(name, override.value(), choices[name], got=line)
     elif mode == "run":
         option = all_options().get(name)

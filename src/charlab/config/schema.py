@@ -1,8 +1,9 @@
 """The typed schema of every configuration node: names, types, ranges, defaults, one line of help.
 
-What a run shows and keeps is in `schema_output`. `conf/` holds the differences between the choices
-of a group; `charlab.config.checks` enforces the ranges; `charlab.config.compose` registers these
-classes with Hydra. Nothing here imports torch, so a mistake is found before torch is loaded.
+Data sets are in `schema_data`, what a run shows and keeps in `schema_output`. `conf/` holds the
+differences between the choices of a group; `charlab.config.checks` enforces the ranges;
+`charlab.config.compose` registers these classes with Hydra. Nothing here imports torch, so a
+mistake is found before torch is loaded.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +12,13 @@ from typing import Any, Optional
 from omegaconf import MISSING
 
 from charlab.config.option import MAX_SEED, option
+from charlab.config.schema_data import (
+    Enwik8CharsConfig,
+    Enwik8Config,
+    NamesConfig,
+    PythonStdlibConfig,
+    TextConfig,
+)
 from charlab.config.schema_output import CallbacksConfig, LoggerConfig
 
 # ------------------------------------------------------------------------------------------ model
@@ -75,30 +83,6 @@ class CustomGRUConfig(ModelConfig):
         "z admits the new state (the notebook) or keeps the old one (nn.GRU)",
         choices=("admit", "keep"),
     )
-
-
-# ------------------------------------------------------------------------------------------- data
-@dataclass
-class DataConfig:
-    name: str = option(MISSING, "kind of data set")
-    batch_size: int = option(64, "rows of a batch", ge=1)
-    show: bool = option(False, "print what the data hold, draw their lengths.png, then stop")
-
-
-@dataclass
-class NamesConfig(DataConfig):
-    path: Optional[str] = option(
-        None, "UTF-8 file with one item a line, plain or .gz; null is the bundled list of names"
-    )
-    sha256: Optional[str] = option(None, "checksum that data.path must have; null accepts any")
-    bundled_sha256: str = option(
-        "32c68b8d86176a31d346083dbca6a264b64dc8b9636b7ad41ab06ba05f405b75",
-        "checksum of the bundled list, always verified",
-    )
-    val_fraction: float = option(0.1, "part of the distinct items held out to validate", gt=0, lt=1)
-    test_fraction: float = option(0.1, "part of the distinct items held out to test", gt=0, lt=1)
-    split_seed: int = option(0, "seed of the shuffle that splits the items", ge=0, le=MAX_SEED)
-    max_length: int = option(256, "longest item accepted, in characters", ge=1)
 
 
 # ---------------------------------------------------------------------------- optimizer, scheduler
@@ -182,7 +166,7 @@ class PathsConfig:
     runs: str = option("runs", "folder of the run directories")
     cache: str = option(
         "${oc.env:CHARLAB_CACHE,${oc.env:XDG_CACHE_HOME,${oc.env:HOME,.}/.cache}/charlab}",
-        "folder of what is computed once: baselines",
+        "folder of what is made once: floors, texts fetched or unpacked",
     )
 
 
@@ -212,6 +196,10 @@ SCHEMAS: dict[str, type] = {
     "model/custom_rnn": CustomRNNConfig,
     "model/custom_lstm": CustomLSTMConfig,
     "data/names": NamesConfig,
+    "data/enwik8": Enwik8Config,
+    "data/enwik8_chars": Enwik8CharsConfig,
+    "data/text": TextConfig,
+    "data/python_stdlib": PythonStdlibConfig,
     "optimizer/adam": AdamConfig,
     "optimizer/adamw": AdamWConfig,
     "scheduler/constant": ConstantConfig,

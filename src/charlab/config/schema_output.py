@@ -49,6 +49,10 @@ class SamplesConfig:
     )
     num_samples: int = option(4, "samples of each prompt at each temperature", ge=1)
     max_length: int = option(100, "characters after which a sample is cut", ge=1)
+    long_every_n_steps: Optional[int] = option(
+        None, "steps between two draws of long_max_length; null draws none", ge=1
+    )
+    long_max_length: int = option(300, "characters after which a long sample is cut", ge=1)
     top_k: Optional[int] = option(None, "draw among the k likeliest characters", ge=1)
     top_p: Optional[float] = option(
         None, "draw among the likeliest that hold this mass", gt=0, le=1
@@ -81,6 +85,7 @@ class DivergenceConfig:
 class ProgressConfig:
     enabled: bool = option(True, "show a live bar (a line now and then where there is no terminal)")
     refresh_s: float = option(0.25, "seconds between two redraws", gt=0)
+    epochs: bool = option(False, "a line for each epoch that ends: its mean loss, its seconds")
 
 
 @dataclass

@@ -7,14 +7,25 @@ from typing import Any, final
 
 from rich.console import Console
 
-from charlab.config.schema import DataConfig, NamesConfig
+from charlab.config.schema_data import DataConfig, NamesConfig, StreamConfig
+from charlab.data.codec import AnyVocabulary
 from charlab.data.describe import describe_names
-from charlab.data.names import read_names
+from charlab.data.describe_stream import describe_stream
+from charlab.data.floors import Floors
+from charlab.data.names import NamesCorpus, read_names
 from charlab.data.names_module import NamesDataModule
-from charlab.data.ngram_floors import NgramFloor, cached_ngram_floors
+from charlab.data.ngram_floors import cached_ngram_floors
 from charlab.data.quality import Quality, names_quality
+from charlab.data.report import Report
+from charlab.data.splits import SPLITS, Split
+from charlab.data.stream_corpus import StreamCorpus, read_stream
+from charlab.data.stream_floors import cached_stream_floors
+from charlab.data.stream_module import StreamDataModule
 from charlab.data.vocabulary import Vocabulary
 from charlab.errors import UsageError
+from charlab.world import World
+
+Module = NamesDataModule | StreamDataModule
 
 
 @final
@@ -22,54 +33,66 @@ from charlab.errors import UsageError
 class DataSet:
     """Batches, symbols, and what is known about the data before any training.
 
+    unit        what a target is called: "char" or "byte"
     summary     one line for the screen
+    notes       what one has to know to read the scores, a line each
     record      plain entries for run.json
     document    what a document is called, None where the data are one long text
-    floors      n-gram scores by order, on the same split
-    quality     scores sampled texts, given whether each was ended by the model
+    floors      what n-grams and compressors reach on the same splits
+    quality     scores sampled texts, given whether each was ended by the model; None for streams
+    bytes_per_target  of val and test, where a target is a character of a stream; else empty
     """
 
-    module: NamesDataModule
-    vocabulary: Vocabulary
+    module: Module
+    vocabulary: AnyVocabulary
+    unit: str
     summary: str
+    notes: tuple[str, ...]
     record: dict[str, Any]
     document: str | None
-    floors: dict[int, NgramFloor]
-    quality: Callable[[Sequence[str], Sequence[bool]], Quality]
+    floors: Floors
+    quality: Callable[[Sequence[str], Sequence[bool]], Quality] | None
+    bytes_per_target: dict[str, float]
 
     @property
-    def best_order(self) -> int:
-        """The order that does best on validation: what a trained network has to beat on test."""
-        return min(self.floors, key=lambda order: self.floors[order].val_bpc)
-
-    @property
-    def baselines(self) -> dict[str, float]:
-        """The floors on the test split by metric name."""
-        return {f"baseline/ngram{n}_bpc": floor.test_bpc for n, floor in self.floors.items()}
+    def metrics(self) -> dict[str, float]:
+        """The floors on test by metric name, and whether the split is the published one."""
+        return self.floors.metrics | {"data/standard_split": float(self.record["standard_split"])}
 
 
-def build_dataset(config: DataConfig, seed: int, cache: Path) -> DataSet:
+def build_dataset(
+    config: DataConfig, seed: int, cache: Path, world: World, report: Report
+) -> DataSet:
     """The data set of a configuration. Raises UsageError where its files are unusable."""
-    assert isinstance(config, NamesConfig)
-    return _names(config, seed, cache)
+    if isinstance(config, NamesConfig):
+        return _names(config, seed, cache, world)
+    assert isinstance(config, StreamConfig)
+    return _stream(config, seed, cache, world, report)
 
 
-def describe_dataset(config: DataConfig, console: Console, histogram: Path) -> None:
-    """Print what the data of a configuration hold, and draw a histogram of lengths (PNG)."""
-    assert isinstance(config, NamesConfig)
-    corpus = read_names(config)
+def describe_dataset(
+    config: DataConfig, cache: Path, console: Console, report: Report, picture: Path
+) -> None:
+    """Print what the data of a configuration hold, and draw a picture of them (PNG)."""
     try:
-        describe_names(corpus, Vocabulary.of(corpus.train), console, histogram)
+        if isinstance(config, NamesConfig):
+            names = read_names(config)
+            describe_names(names, Vocabulary.of(names.train), console, picture)
+        else:
+            assert isinstance(config, StreamConfig)
+            stream = read_stream(config, cache, report)
+            floors = cached_stream_floors(stream, cache, report)
+            describe_stream(stream, floors, console, picture)
     except OSError as error:
         raise UsageError(
-            f"the histogram cannot be written to {histogram}",
+            f"the picture cannot be written to {picture}",
             expected="a folder that can be written",
             got=error.strerror or str(error),
-            hint="charlab data names -o FILE.png",
+            hint=f"charlab data {config.name} -o FILE.png",
         ) from error
 
 
-def _names(config: NamesConfig, seed: int, cache: Path) -> DataSet:
+def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet:
     corpus = read_names(config)
     vocabulary = Vocabulary.of(corpus.train)
     held_out = (*corpus.val, *corpus.test)
@@ -80,6 +103,7 @@ def _names(config: NamesConfig, seed: int, cache: Path) -> DataSet:
         "path": None if config.path is None else str(Path(config.path).expanduser().resolve()),
         "fingerprint": corpus.fingerprint,
         "vocabulary_fingerprint": vocabulary.fingerprint,
+        "standard_split": True,
         "num_symbols": len(vocabulary),
         "num_train": len(corpus.train),
         "num_val": len(corpus.val),
@@ -87,12 +111,78 @@ def _names(config: NamesConfig, seed: int, cache: Path) -> DataSet:
         "num_unknown_targets": num_unknown,
     }
     return DataSet(
-        module=NamesDataModule(corpus, vocabulary, batch_size=config.batch_size, seed=seed),
+        module=NamesDataModule(corpus, vocabulary, config.batch_size, seed, world),
         vocabulary=vocabulary,
+        unit="char",
         summary=f"{corpus.source} · {len(corpus.train):,} train / {len(corpus.val):,} val / "
         f"{len(corpus.test):,} test items · {len(vocabulary)} symbols",
+        notes=(),
         record=record,
         document="name",
         floors=cached_ngram_floors(corpus, vocabulary, cache_dir=cache),
-        quality=lambda texts, ended: names_quality(texts, ended, corpus),
+        quality=_quality(corpus),
+        bytes_per_target={},
     )
+
+
+def _quality(corpus: NamesCorpus) -> Callable[[Sequence[str], Sequence[bool]], Quality]:
+    return lambda texts, ended: names_quality(texts, ended, corpus)
+
+
+def _stream(config: StreamConfig, seed: int, cache: Path, world: World, report: Report) -> DataSet:
+    corpus = read_stream(config, cache, report)
+    module = StreamDataModule(corpus, config, seed, world)
+    floors = cached_stream_floors(corpus, cache, report)
+    batches = module.train_dataloader()
+    num_symbols = {split: stop - start for split, (start, stop) in _bounds(corpus).items()}
+    unit = "byte" if corpus.vocabulary.kind == "bytes" else "char"
+    record = {
+        "name": corpus.name,
+        "source": corpus.source,
+        "path": None if corpus.path is None else str(corpus.path),
+        "fingerprint": corpus.fingerprint,
+        "content_sha256": corpus.content_sha256,
+        "vocabulary_fingerprint": corpus.vocabulary.fingerprint,
+        "standard_split": corpus.standard,
+        "split": corpus.split_note,
+        "byte_cuts": list(corpus.byte_cuts),
+        "unit": unit,
+        "num_symbols": len(corpus.vocabulary),
+        **{f"num_{split}": number for split, number in num_symbols.items()},
+        "num_unknown_targets": corpus.num_unknown["val"] + corpus.num_unknown["test"],
+        "left_out_of_an_epoch": batches.left_out,
+        "val_lanes": module.num_eval_lanes("val"),
+        "test_lanes": module.num_eval_lanes("test"),
+    }
+    return DataSet(
+        module=module,
+        vocabulary=corpus.vocabulary,
+        unit=unit,
+        summary=f"{corpus.source} · {num_symbols['train']:,} train / {num_symbols['val']:,} val / "
+        f"{num_symbols['test']:,} test {unit}s · {len(corpus.vocabulary)} symbols",
+        notes=tuple(note for note in (_split_note(corpus), floors.note) if note),
+        record=record,
+        document=None,
+        floors=floors,
+        quality=None,
+        bytes_per_target=_bytes_per_target(corpus),
+    )
+
+
+def _bounds(corpus: StreamCorpus) -> dict[Split, tuple[int, int]]:
+    return {split: corpus.bounds(split) for split in SPLITS}
+
+
+def _split_note(corpus: StreamCorpus) -> str:
+    return "" if corpus.standard else f"not the published split: {corpus.split_note}"
+
+
+def _bytes_per_target(corpus: StreamCorpus) -> dict[str, float]:
+    """Bytes of a split for each of its characters."""
+    if corpus.vocabulary.kind == "bytes":
+        return {}
+    found: dict[str, float] = {}
+    for split, (start, stop) in _bounds(corpus).items():
+        first, last = corpus.byte_bounds(split)
+        found[split] = (last - first) / (stop - start)
+    return found

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from charlab.data.facts import print_facts, shown
 from charlab.data.names import NamesCorpus
+from charlab.data.picture import COLOURS, drawing, label_bars
 from charlab.data.vocabulary import Vocabulary
 
 NUM_EXAMPLES = 12
@@ -23,16 +23,11 @@ def describe_names(
 
     Lengths are in characters, without EOS; targets count the EOS of each item, as the loss does.
     """
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
     facts = _facts(corpus, vocabulary)
     if histogram_path is not None:
         draw_lengths(corpus, histogram_path)
         facts.append(("histogram", str(histogram_path)))
-    for label, text in facts:
-        table.add_row(label, escape(text))
-    console.print(table)
+    print_facts(facts, console)
 
 
 def _facts(corpus: NamesCorpus, vocabulary: Vocabulary) -> list[tuple[str, str]]:
@@ -68,10 +63,6 @@ def _facts(corpus: NamesCorpus, vocabulary: Vocabulary) -> list[tuple[str, str]]
     ]
 
 
-def shown(character: str) -> str:
-    return "space" if character == " " else character
-
-
 def _unknown(items: Sequence[str], vocabulary: Vocabulary) -> str:
     """The characters of a split that train lacks, and how many of its targets are UNK for it."""
     text = "".join(items)
@@ -88,36 +79,16 @@ def _unknown(items: Sequence[str], vocabulary: Vocabulary) -> str:
 
 def draw_lengths(corpus: NamesCorpus, path: Path) -> None:
     """A PNG with one bar a length, over all splits together."""
-    # matplotlib takes most of a second to import, and only this function needs it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
     items = (*corpus.train, *corpus.val, *corpus.test)
     counts = Counter(map(len, items))
     mean = sum(map(len, items)) / len(items)
     lengths = range(min(counts), max(counts) + 1)
-
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    bars = axes.bar(lengths, [counts[length] for length in lengths], width=0.85, color="#4c78a8")
-    if len(lengths) <= MAX_LABELLED_BARS:
-        background = {"color": "white", "pad": 0.5}  # hides the grid line behind a label
-        axes.bar_label(bars, fmt="{:,.0f}", fontsize=7, color="#555555", bbox=background, padding=2)
     source = "the bundled list" if corpus.source == "bundled" else Path(corpus.source).name
-    # parse_math: a "$" in the name of a file is no formula.
-    axes.set_title(f"{len(items):,} distinct items of {source}", loc="left", parse_math=False)
-    axes.set_title(f"mean length {mean:.2f}", loc="right", fontsize=10, color="#555555")
-    axes.set_xlabel("length in characters")
-    axes.set_ylabel("items")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(length=0)
-    axes.margins(x=0.01, y=0.07)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    title = f"{len(items):,} distinct items of {source}"
+    with drawing(path, title, f"mean length {mean:.2f}") as axes:
+        heights = [counts[length] for length in lengths]
+        bars = axes.bar(lengths, heights, width=0.85, color=COLOURS[0])
+        if len(lengths) <= MAX_LABELLED_BARS:
+            label_bars(axes, bars, "{:,.0f}")
+        axes.set_xlabel("length in characters")
+        axes.set_ylabel("items")

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
-from charlab.config.schema import NamesConfig
+from charlab.config.schema_data import NamesConfig
 from charlab.data.order import shuffled
 from charlab.data.textfile import check_file, check_sha256, decoded, read_bytes
 from charlab.errors import UsageError

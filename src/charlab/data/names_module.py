@@ -5,23 +5,22 @@ flat array takes a tenth of that.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
+from charlab.data.epochs import ONE_PROCESS, EpochLoader
 from charlab.data.names import NamesCorpus
-from charlab.data.order import alike_in_batches, shuffled
+from charlab.data.order import Ids, alike_in_batches, shuffled
+from charlab.data.splits import Split
 from charlab.data.vocabulary import Vocabulary
-from charlab.errors import UsageError
 from charlab.types import IGNORE, Batch
+from charlab.world import World
 
-Ids = NDArray[np.int64]
 # Sets the seeds of the order of batches apart from those of the order of names.
 BATCH_ORDER = 1
-Split = Literal["train", "val", "test"]
 
 
 @final
@@ -66,21 +65,20 @@ class RaggedNames:
 
 
 @final
-class NamesLoader:
-    """Time-major batches of one split, for one of `world_size` processes.
+class NamesLoader(EpochLoader):
+    """Time-major batches of one split, for one process.
 
     With a seed it trains: the order of epoch e is `shuffled(n, seed, e)` made `alike_in_batches`,
-    the same on every rank, and rank r takes every world_size-th from r on. So that all ranks have
-    equally many rows, and the gradient's mean over ranks is the mean over names, the shuffle is
-    filled up from its own front: at most world_size - 1 names come twice in an epoch. The last
-    batch may be short.
+    the same on every process, and process r of R takes every R-th from r on. So that all have
+    equally many rows, and the gradient's mean over processes is the mean over names, the shuffle
+    is filled up from its own front: at most R - 1 names come twice in an epoch. The last batch may
+    be short.
 
     Without a seed it evaluates: longest names first, dealt out the same way, each name exactly
-    once over all ranks. A rank that is out of names where another still has a batch repeats its
-    first name with every target IGNORE, so that no rank waits for a batch that never comes.
+    once over all processes. One that is out of names where another still has a batch repeats its
+    first name with every target IGNORE, so that no process waits for a batch that never comes.
 
-    `batch_size` is that of one rank. `len` is the number of batches of an epoch, equal on all
-    ranks. Iterating starts the next epoch, or goes on where a loaded state left off.
+    `batch_size` is that of one process.
     """
 
     def __init__(
@@ -89,59 +87,53 @@ class NamesLoader:
         batch_size: int,
         *,
         seed: int | None = None,
-        rank: int = 0,
-        world_size: int = 1,
+        world: World = ONE_PROCESS,
     ) -> None:
         assert batch_size >= 1
-        assert 0 <= rank < world_size
+        super().__init__(world)
         self._names = names
         self._batch_size = batch_size
         self._seed = seed
-        self._rank = rank
-        self._world_size = world_size
-        self._epoch = 0
-        self._next_batch = 0
-        self._resumed = False
 
     def __len__(self) -> int:
-        num_rows = -(-len(self._names) // self._world_size)
+        num_rows = -(-len(self._names) // self._world.size)
         return -(-num_rows // self._batch_size)
 
     @property
     def mean_targets(self) -> float:
-        """Targets of an average batch."""
-        return float(self._names.lengths.sum()) / self._world_size / len(self)
+        return float(self._names.lengths.sum()) / self._world.size / len(self)
 
-    def __iter__(self) -> Iterator[Batch]:
-        # Runs at the first next(), so that an iterator made and thrown away costs no epoch.
-        # Lightning never asks a sized loader for more than its length: nothing may be left to do
-        # after the last yield, hence the position moves on before each.
-        if self._next_batch == len(self) or (self._next_batch > 0 and not self._resumed):
-            self._epoch += 1
-            self._next_batch = 0
-        self._resumed = False
-        rows = self._rows(self._epoch)
-        for index in range(self._next_batch, len(self)):
-            self._next_batch = index + 1
-            yield self._batch(rows[index * self._batch_size : (index + 1) * self._batch_size])
+    @property
+    def _shape(self) -> dict[str, int]:
+        return {"rows": self._batch_size * self._world.size}
+
+    @property
+    def _options(self) -> list[str]:
+        return [f"data.batch_size={self._batch_size}"]
+
+    def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        rows = self._rows(epoch)
+        for index in range(first, len(self)):
+            begin = index * self._batch_size
+            yield self._batch(rows[begin : begin + self._batch_size])
 
     def _rows(self, epoch: int) -> Ids:
-        """The rows of this rank in the order of this epoch."""
+        """The rows of this process in the order of this epoch."""
         num_names = len(self._names)
         if self._seed is None:
             order = np.argsort(-self._names.lengths, kind="stable")
         else:
-            num_filled = -(-num_names // self._world_size) * self._world_size
+            num_filled = -(-num_names // self._world.size) * self._world.size
             order = np.resize(shuffled(num_names, self._seed, epoch), num_filled)
             order = alike_in_batches(
                 order,
                 self._names.lengths,
-                self._batch_size * self._world_size,
+                self._batch_size * self._world.size,
                 self._seed,
                 epoch,
                 BATCH_ORDER,
             )
-        return order[self._rank :: self._world_size]
+        return order[self._world.rank :: self._world.size]
 
     def _batch(self, rows: Ids) -> Batch:
         if len(rows) > 0:
@@ -150,50 +142,28 @@ class NamesLoader:
         filler.targets_TB.fill_(IGNORE)
         return filler
 
-    def state_dict(self) -> dict[str, int]:
-        """The position: an epoch, the batches of it handed out, and how many it has."""
-        return {
-            "epoch": self._epoch,
-            "next_batch": self._next_batch,
-            "num_batches": len(self),
-        }
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """The next iteration goes on from this position; UsageError if the epoch was cut otherwise.
-
-        A finished epoch fits any batch size, an unfinished one only its own.
-        """
-        next_batch, num_batches = state_dict["next_batch"], state_dict["num_batches"]
-        is_finished = next_batch == num_batches
-        if num_batches != len(self) and not is_finished and next_batch > 0:
-            raise UsageError(
-                "the checkpoint is in the middle of an epoch that was cut into other batches",
-                expected=f"{num_batches} batches an epoch, of which {next_batch} are done",
-                got=f"{len(self)} batches with data.batch_size={self._batch_size} and "
-                f"{self._world_size} process(es)",
-                hint="resume with the data, data.batch_size and trainer.devices of the run",
-                option="data.batch_size",
-            )
-        self._epoch = state_dict["epoch"]
-        self._next_batch = len(self) if is_finished else next_batch
-        self._resumed = True
-
 
 @final
 class NamesDataModule(LightningDataModule):
-    """The three splits of a corpus as loaders, for the rank that the trainer has.
+    """The three splits of a corpus as loaders, for one process of a run.
 
     seed  of the order of train: a run that is resumed or repeated sees the same batches
     """
 
     def __init__(
-        self, corpus: NamesCorpus, vocabulary: Vocabulary, batch_size: int, seed: int
+        self,
+        corpus: NamesCorpus,
+        vocabulary: Vocabulary,
+        batch_size: int,
+        seed: int,
+        world: World = ONE_PROCESS,
     ) -> None:
         super().__init__()
         self.corpus = corpus
         self.vocabulary = vocabulary
         self._batch_size = batch_size
         self._seed = seed
+        self._world = world
 
     def train_dataloader(self) -> NamesLoader:
         return self._loader(self.corpus.train, self._seed)
@@ -210,10 +180,5 @@ class NamesDataModule(LightningDataModule):
         return self._loader(splits[split], None)
 
     def _loader(self, names: Sequence[str], seed: int | None) -> NamesLoader:
-        return NamesLoader(
-            RaggedNames(names, self.vocabulary),
-            self._batch_size,
-            seed=seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
-        )
+        names_ids = RaggedNames(names, self.vocabulary)
+        return NamesLoader(names_ids, self._batch_size, seed=seed, world=self._world)

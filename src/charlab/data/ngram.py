@@ -5,11 +5,10 @@
 
 n(h, c) counts c after h in the training ids, n(h) = sum_c n(h, c), T(h) is the number of distinct
 c with n(h, c) > 0, and h' is h without its oldest symbol. An unseen h leaves p_{k-1} as it is, and
-so does one that reaches past the boundary before a document: with the boundary repeated, the same
-counts would be mixed in once a repetition.
+so does one that reaches past the beginning of its document.
 Witten & Bell 1991, method C, in the interpolated form of Chen & Goodman 1999.
 
-Knows neither names nor files: `ngram_floors.py` fits it to a corpus of names.
+Knows neither names nor streams: `ngram_floors.py` and `stream_floors.py` fit it to them.
 """
 
 from dataclasses import dataclass
@@ -18,33 +17,36 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
+from charlab.data.order import Ids
+
+_Rows = NDArray[np.int32]
+_Mask = NDArray[np.bool_]
+_NOWHERE = -1
 
 
 @final
 @dataclass(frozen=True)
 class _Level:
-    """The counts of one context length. A context is a row; -1 is one that training lacks.
+    """The sequences of k symbols in the training ids; a row is an index into `grams`.
 
-    keys    sorted (row of the context without its oldest symbol) * radix + oldest symbol
-    totals  n(h) of each row         distinct  T(h) of each row
-    pairs   sorted row * radix + c   counts    n(h, c) of each pair
+    grams     sorted (row of the first k - 1 symbols, a level below) * radix + the last symbol
+    counts    n(h, c) of each, where c is its last symbol and h are the others
+    totals    n(h) of each row a level below       distinct  T(h) of each row a level below
     """
 
-    keys: Ids
-    totals: Ids
-    distinct: Ids
-    pairs: Ids
-    counts: Ids
+    grams: Ids
+    counts: _Rows
+    totals: _Rows
+    distinct: _Rows
 
 
 @final
 class NgramModel:
-    """p(c | the order - 1 symbols before it), for ids in range(num_symbols).
+    """p(c | the order - 1 symbols before it), for c in range(num_symbols).
 
     Data are flat: document d is `ids[offsets[d] : offsets[d + 1]]`, offsets run from 0 to
-    len(ids). Every id is predicted; a context never leaves its document, before whose first id lies
-    one boundary symbol that is never predicted.
+    len(ids), and no document is empty. Its first id is context, never predicted; it may be
+    `num_symbols`, a mark that opens a document. No context reaches out of its document.
     """
 
     def __init__(self, order: int, num_symbols: int) -> None:
@@ -52,78 +54,98 @@ class NgramModel:
         assert num_symbols >= 1
         self.order = order
         self.num_symbols = num_symbols
-        self._boundary = num_symbols
         self._radix = num_symbols + 1
         self._levels: list[_Level] = []
 
     def fit(self, ids: Ids, offsets: Ids) -> None:
-        """Counts `ids` in O(order * n log n) for n ids; replaces what was counted before."""
-        assert len(ids) > 0
-        assert 0 <= ids.min() <= ids.max() < self.num_symbols
+        """Counts `ids`, fewer than 2^31; replaces what was counted before.
+
+        O(order * n log n) for n ids, with about 70 bytes an id of memory on the way.
+        """
+        assert 0 < len(ids) < 2**31
+        assert 0 <= ids.min() <= ids.max() <= self.num_symbols
         self._levels = []
-        positions = _positions_in_documents(len(ids), offsets)
-        rows = np.zeros(len(ids), np.int64)
-        for context_length in range(self.order):
-            if context_length == 0:
-                keys = np.zeros(1, np.int64)
-            else:
-                # Rows are numbered anew at each length, so a key stays below len(ids) * radix
-                # however long the context: no overflow, no collisions.
-                keys, rows = np.unique(
-                    rows * self._radix + self._earlier(ids, positions, context_length),
-                    return_inverse=True,
-                )
-            pairs, counts = np.unique(rows * self._radix + ids, return_counts=True)
+        is_first = _leading(offsets, 1)
+        contexts = np.zeros(len(ids), np.int32)
+        num_contexts = 1
+        for _ in range(self.order):
+            inside = contexts != _NOWHERE
+            # Rows are numbered anew at each length, so a gram stays below len(ids) * radix
+            # however long it is: no overflow, no collisions.
+            grams, found = np.unique(
+                self._grams(contexts[inside], ids[inside]), return_inverse=True
+            )
+            rows = np.full(len(ids), _NOWHERE, np.int32)
+            rows[inside] = found
+            del found  # at millions of ids every array counts
+            is_target = inside & ~is_first
+            counts = _histogram(rows[is_target], len(grams))
             self._levels.append(
                 _Level(
-                    keys=keys,
-                    totals=np.bincount(rows, minlength=len(keys)),
-                    distinct=np.bincount(pairs // self._radix, minlength=len(keys)),
-                    pairs=pairs,
+                    grams=grams,
                     counts=counts,
+                    totals=_histogram(contexts[is_target], num_contexts),
+                    distinct=_histogram(grams[counts > 0] // self._radix, num_contexts),
                 )
             )
+            contexts, num_contexts = _before(rows, is_first), len(grams)
+            if (contexts == _NOWHERE).all():
+                break  # no document is longer
 
-    def score(self, ids: Ids, offsets: Ids) -> tuple[float, int]:
-        """(-sum of ln p over all ids, in nats; the number of ids)."""
-        nats, num_targets = self.score_orders(ids, offsets)
-        return nats[-1], num_targets
+    def score_orders(self, ids: Ids, offsets: Ids, num_context: int = 1) -> tuple[list[float], int]:
+        """(-sum of ln p in nats for each order from 1 to `order`, number of ids predicted).
 
-    def score_orders(self, ids: Ids, offsets: Ids) -> tuple[list[float], int]:
-        """As `score`, the nats for each order from 1 to `order`: the recursion passes them all."""
+        The first num_context >= 1 ids of each document are context only. So a long document can
+        be scored in blocks: each begins with the order - 1 ids before it as context.
+        """
         assert self._levels, "fit first"
-        positions = _positions_in_documents(len(ids), offsets)
+        assert num_context >= 1
+        is_first = _leading(offsets, 1)
+        is_scored = ~_leading(offsets, num_context)
         probabilities = np.full(len(ids), 1.0 / self.num_symbols)
-        rows = np.zeros(len(ids), np.int64)
+        contexts = np.zeros(len(ids), np.int32)
         nats: list[float] = []
-        for context_length, level in enumerate(self._levels):
-            if context_length > 0:
-                oldest = self._earlier(ids, positions, context_length)
-                keys = np.where(rows >= 0, rows * self._radix + oldest, -1)
-                rows = _find(level.keys, keys)
-            found = _find(level.pairs, np.where(rows >= 0, rows * self._radix + ids, -1))
-            counts = np.where(found >= 0, level.counts[found], 0)
-            totals, distinct = level.totals[rows], level.distinct[rows]
+        for level in self._levels:
+            inside = contexts != _NOWHERE
+            found = _find(level.grams, self._grams(contexts, ids))
+            rows = np.where(inside, found, _NOWHERE).astype(np.int32)
+            counts = np.where(rows != _NOWHERE, level.counts[rows], 0)
+            totals, distinct = level.totals[contexts], level.distinct[contexts]
+            seen = inside & (totals > 0)  # the last symbols of train have nothing after them
             mixed = (counts + distinct * probabilities) / np.maximum(totals + distinct, 1)
-            usable = (rows >= 0) & (positions >= context_length - 1)
-            probabilities = np.where(usable, mixed, probabilities)
-            nats.append(float(-np.log(probabilities).sum()))
-        return nats, len(ids)
+            probabilities = np.where(seen, mixed, probabilities)
+            nats.append(float(-np.log(probabilities[is_scored]).sum()))
+            contexts = _before(rows, is_first)
+        nats += nats[-1:] * (self.order - len(nats))
+        return nats, int(is_scored.sum())
 
-    def _earlier(self, ids: Ids, positions: Ids, distance: int) -> Ids:
-        """The id `distance` before each position, the boundary where its document is younger."""
-        earlier = np.full(len(ids), self._boundary, np.int64)
-        inside = positions[distance:] >= distance
-        earlier[distance:][inside] = ids[:-distance][inside]
-        return earlier
+    def _grams(self, contexts: _Rows, ids: Ids) -> Ids:
+        return contexts.astype(np.int64) * self._radix + ids
 
 
-def _positions_in_documents(num_ids: int, offsets: Ids) -> Ids:
-    return np.arange(num_ids) - np.repeat(offsets[:-1], np.diff(offsets))
+def _leading(offsets: Ids, num_leading: int) -> _Mask:
+    """True at the first num_leading ids of each document."""
+    lengths = np.diff(offsets)
+    assert (lengths > 0).all()
+    leading = np.zeros(offsets[-1], np.bool_)
+    for distance in range(num_leading):
+        leading[offsets[:-1][lengths > distance] + distance] = True
+    return leading
+
+
+def _before(rows: _Rows, is_first: _Mask) -> _Rows:
+    """The row of the gram that ends just before each id, nowhere at the first of a document."""
+    before = np.roll(rows, 1)
+    before[is_first] = _NOWHERE
+    return before
+
+
+def _histogram(rows: NDArray[np.signedinteger], num_rows: int) -> _Rows:
+    return np.bincount(rows, minlength=num_rows).astype(np.int32)
 
 
 def _find(haystack: Ids, needles: Ids) -> Ids:
     """The index of each needle in the sorted haystack, -1 where it is not there."""
     indices = np.searchsorted(haystack, needles)
     indices[indices == len(haystack)] = 0
-    return np.where(haystack[indices] == needles, indices, -1)
+    return np.where(haystack[indices] == needles, indices, _NOWHERE)

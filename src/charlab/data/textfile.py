@@ -53,19 +53,25 @@ def read_bytes(path: Path, option: str) -> bytes:
     try:
         stored = path.read_bytes()
     except OSError as error:
-        raise UsageError(
-            f"cannot read {path}",
-            expected=f"{option} is a file you may read",
-            got=str(error),
-            hint="check its permissions (ls -l)",
-            option=option,
-        ) from error
+        raise unreadable(path, option, error) from error
     if not stored:
-        raise _empty(path, option)
+        raise empty(path, option)
     return stored
 
 
-def _empty(path: Path, option: str) -> UsageError:
+def unreadable(path: Path, option: str, error: OSError) -> UsageError:
+    """The error for a file that is there and cannot be read."""
+    return UsageError(
+        f"cannot read {path}",
+        expected=f"{option} is a file you may read",
+        got=str(error),
+        hint="check its permissions (ls -l)",
+        option=option,
+    )
+
+
+def empty(path: Path, option: str) -> UsageError:
+    """The error for a file with nothing in it."""
     return UsageError(
         f"{path} is empty",
         expected=f"{option} is a file with text in it",
@@ -77,12 +83,16 @@ def _empty(path: Path, option: str) -> UsageError:
 
 def check_sha256(stored: bytes, expected: str, path: Path, option: str) -> None:
     """UsageError unless the sha256 of the stored bytes (of the .gz, not what is in it) agrees."""
-    got = hashlib.sha256(stored).hexdigest()
+    check_digest(hashlib.sha256(stored).hexdigest(), len(stored), expected, path, option)
+
+
+def check_digest(got: str, num_bytes: int, expected: str, path: Path, option: str) -> None:
+    """As `check_sha256`, of a file whose digest is known: `got`, over num_bytes."""
     if got != expected.strip().lower():
         raise UsageError(
             f"{path} is not the file that {option} asks for",
             expected=f"sha256 {expected}",
-            got=f"sha256 {got} ({len(stored):,} bytes)",
+            got=f"sha256 {got} ({num_bytes:,} bytes)",
             hint=f"{option}={got} accepts this file, {option}=null any file",
             option=option,
         )
@@ -93,7 +103,7 @@ def decoded(stored: bytes, path: Path, option: str) -> str:
     is_gzip = stored.startswith(GZIP_MAGIC) or path.suffix.lower() == ".gz"
     raw = _gunzipped(stored, path, option) if is_gzip else stored
     if not raw:
-        raise _empty(path, option)
+        raise empty(path, option)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,10 +6,10 @@ data module's.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 REPLACEMENT = "\ufffd"
@@ -28,6 +28,7 @@ class Vocabulary:
 
     symbols: tuple[str, ...]
 
+    kind: ClassVar[str] = "items"
     PAD: ClassVar[int] = 0
     BOS: ClassVar[int] = 1
     EOS: ClassVar[int] = 2
@@ -51,13 +52,13 @@ class Vocabulary:
         return cls(SPECIALS + tuple(sorted(set().union(*texts))))
 
     @classmethod
-    def from_list(cls, symbols: Sequence[str]) -> Self:
-        """The vocabulary that `to_list` wrote; ValueError if the list is not one."""
-        return cls(tuple(symbols))
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The vocabulary that `to_plain` wrote; ValueError, KeyError or TypeError for others."""
+        return cls(tuple(plain["symbols"]))
 
-    def to_list(self) -> list[str]:
-        """Plain strings, fit for a checkpoint that loads with `weights_only=True`."""
-        return list(self.symbols)
+    def to_plain(self) -> dict[str, Any]:
+        """Plain containers, fit for a checkpoint that loads with `weights_only=True`."""
+        return {"kind": self.kind, "symbols": list(self.symbols)}
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -66,11 +67,6 @@ class Vocabulary:
     def characters(self) -> tuple[str, ...]:
         """What decodes to itself: the symbols without the specials."""
         return self.symbols[len(SPECIALS) :]
-
-    @property
-    def bos_id(self) -> int:
-        """What a model reads before the first character."""
-        return self.BOS
 
     @property
     def eos_id(self) -> int:
@@ -94,6 +90,14 @@ class Vocabulary:
         """The text of the ids: PAD, BOS and EOS leave nothing, UNK shows as U+FFFD."""
         shown = ("", "", "", REPLACEMENT, *self.characters)
         return "".join(shown[index] for index in ids)
+
+    def clean_prompt(self, prompt: str) -> str:
+        """Without white space before it, which the data drop too."""
+        return prompt.lstrip()
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """What a model reads before it goes on: BOS, then the prompt."""
+        return [self.BOS, *self.encode(self.clean_prompt(prompt))]
 
     def unknown(self, text: str) -> list[str]:
         """The distinct characters of `text` that encode to UNK, in the order they appear."""

@@ -1,0 +1,107 @@
+"""The scores of a run that was made, worked out again from its directory."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import final
+
+from torch import Tensor
+
+from charlab.config.schema_data import StreamConfig
+from charlab.data.dataset import DataSet, build_dataset
+from charlab.data.quality import Quality
+from charlab.data.report import Progress, Report
+from charlab.data.splits import Split
+from charlab.data.stream_module import StreamDataModule
+from charlab.dynamic import DynamicSettings, dynamic_evaluate, gradient_statistics
+from charlab.errors import UsageError
+from charlab.evaluation import evaluate
+from charlab.metrics import scores
+from charlab.outcome import sample_quality
+from charlab.restore import Restored, Which, check_same_data, restore
+from charlab.types import Batch
+from charlab.world import World
+
+# Segments of train whose gradients are averaged: 100,000 symbols at 20 a segment.
+STATISTICS_BATCHES = 5000
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Rescored:
+    """Scores of one split by metric name, the quality of samples, and the data they are about."""
+
+    scores: dict[str, float]
+    quality: Quality | None
+    data: DataSet
+
+
+def rescore(
+    run: Path,
+    overrides: Sequence[str],
+    checkpoint: Which,
+    split: Split,
+    dynamic: DynamicSettings | None,
+    report: Report,
+) -> Rescored:
+    """The exact scores of a checkpoint; with `dynamic`, that of dynamic evaluation beside them.
+
+    Raises UsageError where the run or its data are unusable, or dynamic evaluation is asked for on
+    data that are not one text.
+    """
+    restored = restore(run, overrides, checkpoint)
+    config = restored.config
+    if dynamic is not None and not isinstance(config.data, StreamConfig):
+        raise UsageError(
+            "dynamic evaluation needs one long text to learn from",
+            expected="a run on enwik8, enwik8_chars, text or python_stdlib",
+            got=f"a run on data={config.data.name}",
+            option="--dynamic",
+        )
+    data = build_dataset(config.data, config.seed, Path(config.paths.cache), World(), report)
+    check_same_data(restored, data)
+    batches = data.module.eval_dataloader(split)
+    bytes_per_target = data.bytes_per_target.get(split)
+    scored = scores(split, evaluate(restored.model, batches), data.document, bytes_per_target)
+    if dynamic is not None:
+        sums = _dynamic_sums(restored, data, split, dynamic, report)
+        scored |= {
+            name.replace("/", "/dynamic_"): score
+            for name, score in scores(split, sums, None, bytes_per_target).items()
+        }
+    quality = sample_quality(restored.model, data, config.callbacks.samples.seed)
+    return Rescored(scored, quality, data)
+
+
+def _dynamic_sums(
+    restored: Restored, data: DataSet, split: Split, settings: DynamicSettings, report: Report
+) -> Tensor:
+    """[nats, targets, documents] of the split read in one lane, segment by segment."""
+    config = restored.config
+    assert isinstance(config.data, StreamConfig)
+    assert isinstance(data.module, StreamDataModule)
+    as_segments = dataclasses.replace(
+        config.data,
+        batch_size=1,
+        seq_len=settings.window,
+        stateful=True,
+        predict_across=True,
+        reset_prob=0.0,
+        eval_lanes=1,
+        eval_window=settings.window,
+    )
+    module = StreamDataModule(data.module.corpus, as_segments, config.seed, World())
+    train = islice(module.train_dataloader(), STATISTICS_BATCHES)
+    with report.progress("gradients of train", STATISTICS_BATCHES * settings.window) as progress:
+        statistics = gradient_statistics(restored.model, _told(train, progress), STATISTICS_BATCHES)
+    start, stop = module.corpus.bounds(split)
+    with report.progress(f"dynamic evaluation on {split}", stop - start) as progress:
+        batches = _told(module.eval_dataloader(split), progress)
+        return dynamic_evaluate(restored.model, batches, statistics, settings)
+
+
+def _told(batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
+    for batch in batches:
+        progress.advance(batch.inputs_TB.shape[0])
+        yield batch
