@@ -81,6 +81,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
             total_steps=total_steps,
             mean_targets=batches.mean_targets,
             document=data.document,
+            bytes_per_target=data.bytes_per_target,
             metadata={"config": plain, "vocabulary": data.vocabulary.to_plain()},
         )
         loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))

@@ -137,6 +137,7 @@ def measure(
         total_steps=total_steps,
         mean_targets=data.module.train_dataloader().mean_targets,
         document=data.document,
+        bytes_per_target=data.bytes_per_target,
         metadata={"config": plain},
     )
     loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))

@@ -1,106 +1,21 @@
-"""The real train.py in two processes: one run, the sums of one process, one end for both."""
+"""The real train.py in two processes: one run, and the sums and weights of one process."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-import uuid
-from pathlib import Path
 
 import pytest
 import torch
 
 from charlab import cli
 
-from .running import ROOT, TINY, rows, train, write_names
+from .jobs import Job
+from .running import rows, train, write_names
 
-# train.py with something wrong, which each of its ranks finds here: the launcher repeats this
-# command line. Rank 1 fails in the way of $SPOILT at its 13th step.
-SPOILT = f"""
-import os, signal, sys
-sys.path.insert(0, {str(ROOT)!r})
-from charlab.config.entry import run
-from train import train
-
-def spoil():
-    from charlab.lit import CharLitModule
-
-    whole = CharLitModule.training_step
-
-    def training_step(self, batch, batch_idx):
-        if self.global_step == 12 and os.environ["RANK"] == "1":
-            if os.environ["SPOILT"] == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise ValueError("spoilt")
-        return whole(self, batch, batch_idx)
-
-    CharLitModule.training_step = training_step
-
-if "RANK" in os.environ:
-    spoil()
-run(train, {str(ROOT / "train.py")!r})
-"""
-
-
-class Job:
-    """A command line like train.py's in a process of its own, and all processes that it starts."""
-
-    def __init__(self, folder, *overrides, script=ROOT / "train.py", **env):
-        if not (folder / "names.txt").exists():
-            write_names(folder)
-        self.runs = folder / "runs"
-        self.mark = uuid.uuid4().hex
-        paths = [f"paths.runs={self.runs}", f"paths.cache={folder / 'cache'}"]
-        data = f"data.path={folder / 'names.txt'}"
-        self.process = subprocess.Popen(
-            [sys.executable, str(script), *TINY, *paths, data, *overrides],
-            env={**os.environ, **env, "CHARLAB_TEST": self.mark},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            process_group=0,
-        )
-
-    def end(self):
-        """(exit code, stdout, stderr)."""
-        out, err = self.process.communicate(timeout=240)
-        return self.process.returncode, out, err
-
-    def left(self):
-        """The processes of the job that run."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                ended = folder.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "Z"
-                if not ended and self.mark.encode() in folder.joinpath("environ").read_bytes():
-                    found.append(folder.name)
-            except OSError:
-                continue
-        return found
-
-    @property
-    def run(self):
-        (file,) = self.runs.glob("*/*/run.json")
-        return file.parent
-
-    def record(self):
-        return json.loads((self.run / "run.json").read_text())
-
-    def wait_until_it_trains(self):
-        while not any("train/loss" in f.read_text() for f in self.runs.glob("*/*/metrics.jsonl")):
-            assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.05)
+# so that what is summed in another order differs by less than anything that could be wrong
+EXACT = ("trainer.precision=64-true", "model.dropout=0")
 
 
 def same(value, other):
     return value == pytest.approx(other, rel=1e-9, abs=1e-12)
-
-
-# ------------------------------------------------------------------------------- a run that is well
-EXACT = ("trainer.precision=64-true", "model.dropout=0")
 
 
 @pytest.fixture(scope="module")
@@ -175,85 +90,6 @@ def test_weights_are_those_of_one_process_with_all_rows(two, one, name):
     assert same(ours["charlab"]["scores"], theirs["charlab"]["scores"])
 
 
-# ------------------------------------------------------------------------------- a run that is not
-def test_the_failure_of_another_rank_ends_the_run(tmp_path):
-    script = tmp_path / "spoilt.py"
-    script.write_text(SPOILT)
-    job = Job(tmp_path, "trainer.devices=2", script=script, SPOILT="raise")
-    exit_code, _, err = job.end()
-    assert exit_code == 1
-    assert err.startswith("rank 1 of 2 failed first: exit code 1\n")
-    assert err.count("ValueError: spoilt") == 1
-    assert "rank0" not in err
-    record = job.record()
-    assert (record["status"], record["error"]) == ("failed", "rank 1: ValueError: spoilt")
-    assert "ValueError: spoilt" in (job.run / "rank-1.log").read_text()
-    assert job.left() == []
-
-
-LONG = ("trainer=ddp", "trainer.max_steps=1000000", "callbacks.samples.enabled=false")
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
-def test_the_end_of_the_launcher_is_that_of_the_run(tmp_path, signum):
-    job = Job(tmp_path, *LONG)
-    job.wait_until_it_trains()
-    assert len(job.left()) >= 3
-    job.process.send_signal(signum)
-    exit_code, _, err = job.end()
-    assert exit_code == {signal.SIGTERM: 130, signal.SIGKILL: -signal.SIGKILL}[signum]
-    give_up_s = time.monotonic() + 60
-    while job.left() and time.monotonic() < give_up_s:
-        time.sleep(0.1)
-    assert job.left() == []
-    record = job.record()
-    assert (record["status"], record["error"]) == ("failed", "interrupted")
-    assert err == f"error: interrupted; what there is stays in {job.run}\n"
-
-
-# ------------------------------------------------------------------------------------- mistakes
-def test_a_mistake_is_told_once_and_before_torch(tmp_path):
-    began_s = time.monotonic()
-    job = Job(tmp_path, "trainer=ddp", "trainer.max_step=3")
-    exit_code, out, err = job.end()
-    assert (exit_code, out) == (2, "")
-    assert err.count("trainer.max_step") >= 1
-    assert err.count("error: ") == 1
-    assert time.monotonic() - began_s < 20  # 1.5 s on a machine that does nothing else
-
-
-@pytest.mark.slow
-def test_a_mistake_that_all_ranks_would_make_is_told_once(tmp_path):
-    job = Job(tmp_path, "trainer=ddp", "trainer.precision=16-mixed", "trainer.accelerator=cpu")
-    exit_code, out, err = job.end()
-    assert (exit_code, out) == (2, "")
-    assert err.startswith("error: trainer.precision=16-mixed needs a GPU\n")
-    assert err.count("16-mixed needs a GPU") == 1
-    assert not job.runs.exists()
-
-
-@pytest.mark.slow
-def test_divergence_is_met_by_all_and_told_once(tmp_path):
-    job = Job(tmp_path, "trainer=ddp", "optimizer.lr=1e30", "trainer.gradient_clip=0")
-    exit_code, _, err = job.end()
-    assert exit_code == 3
-    assert err.count("training diverged") == 1
-    assert err.startswith("error: ")
-    assert job.record()["error"].startswith("TrainingDiverged")
-
-
-@pytest.mark.slow
-def test_a_rank_that_is_killed_ends_the_run(tmp_path):
-    script = tmp_path / "spoilt.py"
-    script.write_text(SPOILT)
-    job = Job(tmp_path, "trainer=ddp", script=script, SPOILT="kill")
-    exit_code, _, err = job.end()
-    assert exit_code == 137
-    assert err == "rank 1 of 2 failed first: killed by SIGKILL\n"
-    assert job.record()["error"] == "rank 1: killed by SIGKILL"
-    assert job.left() == []
-
-
 @pytest.mark.slow
 def test_early_stopping_stops_all(tmp_path):
     patience = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=50")
@@ -285,3 +121,34 @@ def test_processes_that_cannot_share_evenly_score_each_name_once(tmp_path, capsy
     told = json.loads(capsys.readouterr().out)
     for name in ("val/bpc", "val/nats_per_name"):  # there in float32
         assert told[name] == pytest.approx(job.record()["scores"][name], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_lanes_of_two_processes_are_those_of_one_with_all(tmp_path):
+    """With carried states, their resets, and an evaluation in 8 lanes that 2 processes share."""
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"{number} is {number * number % 9973}.\n" for number in range(9000)))
+    stream = (
+        "data=text",
+        f"data.path={text}",
+        "data.seq_len=20",
+        "data.reset_prob=0.2",
+        "data.eval_lanes=8",
+        "data.val_bytes=3001",
+        "data.test_bytes=3001",
+        "trainer.max_steps=30",
+        "trainer.val_every_n_steps=10",
+        *EXACT,
+    )
+    runs = []
+    for name, devices, rows_each in (("one", 1, 16), ("two", 2, 8)):
+        group = (f"group={name}", f"trainer.devices={devices}", f"data.batch_size={rows_each}")
+        job = Job(tmp_path / name, *stream, *group, "trainer.accelerator=cpu")
+        assert job.end()[0] == 0
+        runs.append(job.run)
+    ours, theirs = (json.loads((run / "run.json").read_text()) for run in runs)
+    assert same(ours["scores"], theirs["scores"])
+    assert ours["chars_seen"] == theirs["chars_seen"] == 30 * 16 * 20
+    weights = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in runs]
+    for key, value in weights[0]["state_dict"].items():
+        torch.testing.assert_close(weights[1]["state_dict"][key], value, rtol=0, atol=1e-9)

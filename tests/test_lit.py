@@ -39,6 +39,7 @@ def built(tmp_path, *overrides):
         total_steps=10,
         mean_targets=batches.mean_targets,
         document=data.document,
+        bytes_per_target=data.bytes_per_target,
         metadata={},
     )
     return lit, data

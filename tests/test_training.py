@@ -249,7 +249,7 @@ def test_show_prints_the_corpus_and_stops(tmp_path, capsys, monkeypatch):
     exit_code, run = train(tmp_path, "data.show=true")
     assert (exit_code, run) == (0, None)
     assert "distinct" in capsys.readouterr().out
-    assert (tmp_path / "lengths.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "names.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_interrupted_run_is_recorded_as_failed(tmp_path, monkeypatch, capsys):

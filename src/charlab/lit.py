@@ -53,6 +53,7 @@ class CharLitModule(LightningModule):
                  the batch's own: batches hold names of like lengths, and each target has to weigh
                  the same whether its name is long or short
     document     what a document of the data is called ("name"), or None where it has no such unit
+    bytes_per_target  of "val" and "test", where a target is a character of known size; else empty
     metadata     plain containers written into every checkpoint under "charlab", beside the
                  latest scores
 
@@ -69,6 +70,7 @@ class CharLitModule(LightningModule):
         total_steps: int,
         mean_targets: float,
         document: str | None,
+        bytes_per_target: Mapping[str, float],
         metadata: Mapping[str, Any],
     ) -> None:
         super().__init__()
@@ -77,8 +79,10 @@ class CharLitModule(LightningModule):
         self.total_steps = total_steps
         self.mean_targets = mean_targets
         self.document = document
+        self.bytes_per_target = bytes_per_target
         self.metadata = metadata
         self.train_sums = LossSums()
+        self.epoch_sums = LossSums()
         self.eval_sums = LossSums()
         self.grad_norm: Tensor | None = None
         self.lr = config.optimizer.lr
@@ -101,7 +105,8 @@ class CharLitModule(LightningModule):
             step_seed(self.config.seed, self.global_step, self.global_rank), self.device
         )
         nats, num_targets = self._nats("train", batch)
-        self.train_sums.add(nats.detach(), num_targets, num_documents(batch))
+        for sums in (self.train_sums, self.epoch_sums):
+            sums.add(nats.detach(), num_targets, num_documents(batch))
         self.new_chars += num_targets
         return nats / self.mean_targets
 
@@ -133,7 +138,8 @@ class CharLitModule(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, prefix: str) -> None:
-        named = scores(prefix, self.total(self.eval_sums.tensor()), self.document)
+        sums = self.total(self.eval_sums.tensor())
+        named = scores(prefix, sums, self.document, self.bytes_per_target.get(prefix))
         self.eval_sums.reset()
         self.latest_scores |= named
         self.log_dict(named, logger=False)  # for callbacks that monitor a score; in float32

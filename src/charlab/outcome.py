@@ -94,7 +94,7 @@ def final_scores(
     if test:
         trainer.test(lit, datamodule=data.module, verbose=False)
         scored |= {name: lit.latest_scores[name] for name in lit.latest_scores if "test/" in name}
-    return scored
+    return scored | data.provenance
 
 
 def sample_quality(model: CharModel, data: DataSet, seed: int) -> Quality | None:

@@ -124,8 +124,10 @@ def show_setup(
 def _budget(config: Config, data: DataSet, total_steps: int) -> str:
     batches = data.module.train_dataloader()
     text = f"{total_steps:,} steps of {config.data.batch_size}"
+    if config.trainer.devices > 1:
+        text += f" x {config.trainer.devices} processes"
     if isinstance(config.data, StreamConfig):
-        text += f" lanes x {config.data.seq_len} {data.unit}s"
+        text += f" rows x {config.data.seq_len} {data.unit}s"
         rest = data.record["left_out_of_an_epoch"]
         text += f", {rest:,} {data.unit}s of an epoch left out" if rest else ""
     return f"{text} = {total_steps / len(batches):.1f} epochs"

@@ -9,6 +9,12 @@ from charlab.data.epochs import ONE_PROCESS
 from charlab.data.mapped import MappedIds
 from charlab.data.stream_module import StreamDataModule
 
+MODES = {
+    "lanes": {},
+    "windows": {"stateful": False},
+    "within": {"stateful": False, "predict_across": False},
+}
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -46,3 +52,12 @@ def plain(batch):
     """The batch as lists, one a row: (inputs, targets, reset)."""
     inputs_BT, targets_BT = batch.inputs_TB.T.tolist(), batch.targets_TB.T.tolist()
     return list(zip(inputs_BT, targets_BT, batch.reset_B.tolist(), strict=True))
+
+
+def epoch(loader):
+    return [plain(batch) for batch in loader]
+
+
+def side_by_side(ranks):
+    """The batches of several processes as batches of one: their rows in turn."""
+    return [[row for rows in batches for row in rows] for batches in zip(*ranks, strict=True)]

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from charlab.data import compressors
-from charlab.data.compressors import COMPRESSORS, blocks_of, compressed_sizes
+from charlab.data.blocks import blocks_of
+from charlab.data.compressors import COMPRESSORS, compressed_sizes
 
 ONE_CALL = {
     "gzip": lambda data: gzip.compress(data, 9),
@@ -19,8 +19,7 @@ ONE_CALL = {
 
 
 @pytest.fixture(params=[1 << 20, 1000], ids=["one block", "many blocks"])
-def block_bytes(request, monkeypatch):
-    monkeypatch.setattr(compressors, "BLOCK_BYTES", request.param)
+def block_bytes(request):
     return request.param
 
 
@@ -36,7 +35,7 @@ def file(tmp_path):
 def test_sizes_are_those_of_the_part_alone(file, block_bytes, span):
     part = file.read_bytes()[slice(*span)]
     done = []
-    sizes = compressed_sizes(file, *span, done.append)
+    sizes = compressed_sizes(file, *span, done.append, block_bytes)
     assert list(sizes) == list(COMPRESSORS)
     assert sizes == {name: len(compress(part)) for name, compress in ONE_CALL.items()}
     assert sum(done) == len(part)
@@ -47,6 +46,8 @@ def test_blocks_end_to_end_are_the_part(file, block_bytes):
     data = file.read_bytes()
     cuts = [0, 1, 1, 999, 5_000, len(data)]
     for start, stop in pairwise(cuts):
-        blocks = list(blocks_of(file, start, stop))
+        done = []
+        blocks = list(blocks_of(file, start, stop, done.append, block_bytes))
+        assert done == list(map(len, blocks))
         assert b"".join(blocks) == data[start:stop]
         assert all(0 < len(block) <= block_bytes for block in blocks)

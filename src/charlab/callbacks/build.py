@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from rich.console import Console
 
 from charlab.callbacks.clock import TrainClock
+from charlab.callbacks.epoch_log import EpochLog
 from charlab.callbacks.progress import ProgressBar
 from charlab.callbacks.samples import Samples, Sink
 from charlab.callbacks.train_log import TrainLog
@@ -37,7 +38,8 @@ def build_callbacks(
         vocab_size=vocab_size,
         divergence=chosen.divergence,
     )
-    callbacks: list[Callback] = [train_log]
+    epoch_log = EpochLog(clock, console, on_screen=chosen.progress.epochs)
+    callbacks: list[Callback] = [train_log, epoch_log]
     if chosen.samples.enabled:
         callbacks.append(Samples(chosen.samples, codec, clock, sinks))
     if chosen.progress.enabled:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from charlab.cells.base import GateBlock, HiddenState, Layer, LSTMState, cut_by_gate
@@ -32,7 +33,8 @@ class HiddenBuiltin(Builtin):
 
     def forward(self, x_TBI: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         y_TBH, h_1BH = self.rnn(x_TBI, state.h_BH[None])
-        return y_TBH, HiddenState(h_1BH[0])
+        # under autocast the state stays as precise as the parameters
+        return y_TBH, HiddenState(h_1BH[0].to(state.h_BH.dtype))
 
 
 @final
@@ -72,5 +74,8 @@ class BuiltinLSTM(Builtin):
         return LSTMState(self.zeros(batch_size), self.zeros(batch_size))
 
     def forward(self, x_TBI: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        device = x_TBI.device.type
+        if torch.is_autocast_enabled(device):  # oneDNN has no kernel for a wider input
+            x_TBI = x_TBI.to(torch.get_autocast_dtype(device))
         y_TBH, (h_1BH, c_1BH) = self.rnn(x_TBI, (state.h_BH[None], state.c_BH[None]))
-        return y_TBH, LSTMState(h_1BH[0], c_1BH[0])
+        return y_TBH, LSTMState(h_1BH[0].to(state.h_BH.dtype), c_1BH[0].to(state.c_BH.dtype))

@@ -3,11 +3,12 @@
 import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-BLOCK_BYTES = 1 << 20
+from charlab.data.blocks import BLOCK_BYTES, blocks_of
+
 GZIP_FORMAT = 16 + zlib.MAX_WBITS  # a gzip header and trailer round the largest window
 
 
@@ -30,7 +31,11 @@ COMPRESSORS: Mapping[str, Callable[[], Compressor]] = {
 
 
 def compressed_sizes(
-    path: Path, start: int, stop: int, advance: Callable[[int], None]
+    path: Path,
+    start: int,
+    stop: int,
+    advance: Callable[[int], None],
+    block_bytes: int = BLOCK_BYTES,
 ) -> dict[str, int]:
     """Bytes that each of `COMPRESSORS` makes of the bytes start..stop of a file, on their own.
 
@@ -39,16 +44,7 @@ def compressed_sizes(
     """
     compressors = {name: make() for name, make in COMPRESSORS.items()}
     sizes = dict.fromkeys(compressors, 0)
-    for block in blocks_of(path, start, stop):
+    for block in blocks_of(path, start, stop, advance, block_bytes):
         for name, compressor in compressors.items():
             sizes[name] += len(compressor.compress(block))
-        advance(len(block))
     return {name: sizes[name] + len(compressors[name].flush()) for name in sizes}
-
-
-def blocks_of(path: Path, start: int, stop: int) -> Iterator[bytes]:
-    """The bytes start..stop of a file, `BLOCK_BYTES` at a time."""
-    with path.open("rb") as file:
-        file.seek(start)
-        for first in range(start, stop, BLOCK_BYTES):
-            yield file.read(min(BLOCK_BYTES, stop - first))

@@ -57,7 +57,12 @@ class DataSet:
     @property
     def metrics(self) -> dict[str, float]:
         """The floors on test by metric name, and whether the split is the published one."""
-        return self.floors.metrics | {"data/standard_split": float(self.record["standard_split"])}
+        return self.floors.metrics | self.provenance
+
+    @property
+    def provenance(self) -> dict[str, float]:
+        """1 where scores are those of the corpus on its published split, 0 where they are not."""
+        return {"data/standard_split": float(self.record["standard_split"])}
 
 
 def build_dataset(
@@ -135,7 +140,7 @@ def _stream(config: StreamConfig, seed: int, cache: Path, world: World, report: 
     floors = cached_stream_floors(corpus, cache, report)
     batches = module.train_dataloader()
     num_symbols = {split: stop - start for split, (start, stop) in _bounds(corpus).items()}
-    unit = "byte" if corpus.vocabulary.kind == "bytes" else "char"
+    unit = corpus.vocabulary.unit
     record = {
         "name": corpus.name,
         "source": corpus.source,

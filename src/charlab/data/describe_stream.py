@@ -47,7 +47,10 @@ def _facts(corpus: StreamCorpus, floors: Floors) -> list[tuple[str, str]]:
     facts.append(("commonest", _commonest(vocabulary, counts)))
     facts += [(f"{split} begins", _excerpt(corpus, split)) for split in SPLITS]
     facts.append(
-        (f"bits per {unit_of(corpus)}", "on val and test, compressors alone with each: beat them")
+        (
+            f"bits per {corpus.vocabulary.unit}",
+            "on val and test, compressors alone with each: beat them",
+        )
     )
     facts += [
         (label, f"{floor.val_bpc:.3f}  {floor.test_bpc:.3f}")
@@ -56,11 +59,6 @@ def _facts(corpus: StreamCorpus, floors: Floors) -> list[tuple[str, str]]:
     if floors.note:
         facts.append(("", floors.note))
     return facts
-
-
-def unit_of(corpus: StreamCorpus) -> str:
-    """What a target is called."""
-    return "byte" if corpus.vocabulary.kind == "bytes" else "char"
 
 
 def _train_counts(corpus: StreamCorpus) -> Ids:
@@ -113,7 +111,7 @@ def _excerpt(corpus: StreamCorpus, split: Split) -> str:
 
 def draw_floors(corpus: StreamCorpus, floors: Floors, path: Path) -> None:
     """A PNG with two bars a method, the bits a target on val and on test."""
-    unit = unit_of(corpus)
+    unit = corpus.vocabulary.unit
     by_label = floors.by_label
     # a gap between the n-grams, which learn from train, and the compressors, which do not
     places = np.arange(len(by_label)) + GAP * (np.arange(len(by_label)) >= len(floors.ngrams))

@@ -15,6 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from charlab.data.blocks import BLOCK_BYTES, blocks_of
 from charlab.data.cache import HashingWriter, read_note, write_note
 from charlab.data.entries import made_once
 from charlab.data.mapped import MappedIds
@@ -25,7 +26,6 @@ from charlab.data.symbols import NUM_BYTES, NUM_CODE_POINTS, StreamVocabulary
 from charlab.errors import UsageError
 
 METHOD = 1  # the version of what is done here
-BLOCK_BYTES = 1 << 20
 
 
 @final
@@ -74,7 +74,7 @@ def encode_own_bytes(raw: Path, sha256: str, cuts: Cuts, cache: Path, report: Re
 def _byte_values(
     raw: Path, start: int, stop: int, progress: Progress
 ) -> Iterator[NDArray[np.uint8]]:
-    for block in _blocks(raw, start, stop, BLOCK_BYTES, progress):
+    for block in blocks_of(raw, start, stop, progress.advance):
         yield np.frombuffer(block, np.uint8)
 
 
@@ -132,7 +132,7 @@ def _code_points(
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     offset = start
     # the empty block at the end finds a character that has only begun
-    for block in chain(_blocks(raw, start, stop, block_bytes, progress), [b""]):
+    for block in chain(blocks_of(raw, start, stop, progress.advance, block_bytes), [b""]):
         num_pending = len(decoder.getstate()[0])
         try:
             text = decoder.decode(block, final=not block)
@@ -191,17 +191,6 @@ def _dtype(vocabulary: StreamVocabulary) -> str:
 def _key(kind: str, sha256: str, byte_cuts: Cuts) -> str:
     plain = json.dumps([METHOD, kind, sha256, byte_cuts])
     return hashlib.sha256(plain.encode()).hexdigest()[:32]
-
-
-def _blocks(
-    raw: Path, start: int, stop: int, block_bytes: int, progress: Progress
-) -> Iterator[bytes]:
-    with raw.open("rb") as file:
-        file.seek(start)
-        while start < stop and (block := file.read(min(block_bytes, stop - start))):
-            yield block
-            progress.advance(len(block))
-            start += len(block)
 
 
 def _count(blocks: Iterable[NDArray[np.unsignedinteger[Any]]], num_values: int) -> Ids:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charlab.data.blocks import blocks_of
 from charlab.data.cache import locked
-from charlab.data.compressors import COMPRESSORS, blocks_of, compressed_sizes
+from charlab.data.compressors import COMPRESSORS, compressed_sizes
 from charlab.data.floors import Floor, Floors, cached_floors, read_floors
 from charlab.data.ngram import NgramModel
-from charlab.data.report import Report
+from charlab.data.report import Report, SilentReport
 from charlab.data.splits import Split
 from charlab.data.stream_corpus import StreamCorpus
 
@@ -113,7 +114,7 @@ def _byte_span(corpus: StreamCorpus, split: Split, part: tuple[int, int]) -> tup
         return first, first + num_symbols
     num_before = 0
     at = first
-    for block in blocks_of(corpus.raw, first, last):
+    for block in blocks_of(corpus.raw, first, last, SilentReport().advance):
         # in UTF-8 the bytes 10xxxxxx go on with a character, all others begin one
         begins = np.flatnonzero(np.frombuffer(block, np.uint8) & 0xC0 != 0x80)
         if num_before + len(begins) > num_symbols:

@@ -75,6 +75,11 @@ class StreamVocabulary:
         return len(self.symbols) + self.has_unknown
 
     @property
+    def unit(self) -> str:
+        """What a symbol is called: "byte" or "char"."""
+        return self.kind.removesuffix("s")
+
+    @property
     def unknown_id(self) -> int | None:
         return len(self.symbols) if self.has_unknown else None
 

@@ -31,7 +31,10 @@ class ReferenceLayer(Layer):
 
     def forward(self, x_TBI: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         outputs = []
-        for x_BG in self.cell.input_linear(x_TBI).unbind(0):
+        # under autocast the products are narrower than the state; elementwise functions and the
+        # state are not, as the wider of two types wins
+        x_TBG = self.cell.input_linear(x_TBI).to(state[0].dtype)
+        for x_BG in x_TBG.unbind(0):
             state = self.cell.step(x_BG, state)
             outputs.append(state[0])
         return torch.stack(outputs), state

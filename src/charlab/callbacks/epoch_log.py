@@ -1,0 +1,42 @@
+"""A row of metrics for each epoch, and a line on the screen where it is wanted."""
+
+from datetime import timedelta
+from typing import final
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+
+from charlab.callbacks.clock import TrainClock
+from charlab.lit import CharLitModule
+from charlab.metrics import scores
+
+
+@final
+class EpochLog(Callback):
+    """Logs epoch/loss and epoch/bpc (exact means over the targets of the epoch) and epoch/train_s.
+
+    An epoch that the budget cuts short counts as far as it went. The clock leaves out validation
+    and samples.
+    """
+
+    def __init__(self, clock: TrainClock, console: Console, *, on_screen: bool) -> None:
+        self.clock = clock
+        self.console = console
+        self.on_screen = on_screen
+        self._began_s = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._began_s = self.clock.seconds
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, CharLitModule)
+        train_s = self.clock.seconds - self._began_s
+        row = scores("epoch", module.total(module.epoch_sums.tensor()), None)
+        module.epoch_sums.reset()
+        for logger in trainer.loggers:
+            logger.log_metrics(row | {"epoch/train_s": train_s}, step=trainer.global_step)
+        if self.on_screen:
+            self.console.print(
+                f"[bold]epoch {trainer.current_epoch}[/]  mean loss {row['epoch/loss']:.4f} nats  "
+                f"{row['epoch/bpc']:.4f} bits  {timedelta(seconds=round(train_s))}"
+            )
