@@ -33,8 +33,10 @@ lint: .venv/.installed  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/.installed  ## speed ratios, measured side by side in one process
+bench: .venv/.installed  ## what the framework, the data and a large text cost; some minutes
 	@$(BIN)/python benchmarks/overhead.py
+	@$(BIN)/python benchmarks/data_path.py
+	@$(BIN)/python benchmarks/memory.py
 
 clean:  ## remove .venv and caches; runs stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

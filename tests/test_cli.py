@@ -56,7 +56,7 @@ def test_help_tells_and_imports_nothing_heavy(words):
         (["eval", "RUN", "data.batch_size=0"], ["data.batch_size cannot be 0"]),
         (["eval", "RUN", "data.path=no.txt"], ["there is no file no.txt"]),
         (["eval", "RUN", "model.hidden_size=32"], ["do not fit its model", "size mismatch"]),
-        (["data", "numbers"], ["'numbers' is not 'names'"]),
+        (["data", "numbers"], ["'numbers' is not one of 'names', 'enwik8'"]),
         (["data", "names", "data.val_fraction=2"], ["data.val_fraction cannot be 2"]),
     ],
 )

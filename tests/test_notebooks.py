@@ -8,7 +8,7 @@ from torch import nn
 from charlab.config.compose import Composer
 from charlab.model import build_model
 
-from .running import ROOT
+from .running import ROOT, rows, train
 
 
 class NotebookRNN(nn.Module):
@@ -52,3 +52,55 @@ def test_the_names_notebooks_network_is_ours():
     assert sum(g.square().sum() for g in grads[0]) == pytest.approx(
         sum(float(g.square().sum()) for g in grads[1]), rel=1e-4
     )
+
+
+@pytest.mark.parametrize("cell", ["gru", "custom_gru"])
+def test_the_enwik8_notebooks_recipe_is_ours(cell):
+    composed = Composer(ROOT / "conf", "config", None).compose(
+        [f"experiment=notebook_enwik8_{cell}"]
+    )
+    config = OmegaConf.to_object(composed)
+    assert (config.model.cell, config.model.num_layers, config.model.hidden_size) == (cell, 2, 300)
+    assert (config.data.name, config.data.batch_size, config.data.seq_len) == (
+        "enwik8_chars",
+        512,
+        100,
+    )
+    assert (config.data.stateful, config.model.dropout) == (False, 0)
+    assert (config.optimizer.name, config.optimizer.lr) == ("adam", 1e-3)
+    assert (config.scheduler.name, config.trainer.gradient_clip) == ("constant", 0)
+    samples = config.callbacks.samples
+    assert (samples.every_n_steps, samples.max_length) == (50, 100)
+    assert (samples.long_every_n_steps, samples.long_max_length) == (100, 300)
+    if cell == "custom_gru":
+        form = (config.model.bias, config.model.reset, config.model.update_gate)
+        assert form == ("none", "before", "admit")
+
+
+def test_the_enwik8_notebooks_log_is_ours(tmp_path, capsys):
+    """Its mean loss and seconds of each epoch, and its samples, on a text at hand."""
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat.\n" * 600, encoding="utf-8")
+    exit_code, run = train(
+        tmp_path,
+        "experiment=notebook_enwik8_gru",
+        "data=text",
+        f"data.path={text}",
+        "data.symbols=chars",
+        "data.seq_len=20",
+        "trainer.max_steps=null",
+        "trainer.max_epochs=2",
+        "trainer.val_every_n_steps=null",
+        "trainer.log_every_n_steps=1",
+    )
+    assert exit_code == 0
+    told = capsys.readouterr().out
+    metrics = rows(run / "metrics.jsonl")
+    losses = [row["train/loss"] for row in metrics if "train/loss" in row]
+    epochs = [row for row in metrics if "epoch/loss" in row]
+    assert len(epochs) == 2
+    half = len(losses) // 2
+    for number, part in enumerate((losses[:half], losses[half:])):
+        assert epochs[number]["epoch/loss"] == pytest.approx(sum(part) / half, rel=1e-6)
+        assert epochs[number]["step"] == half * (number + 1)
+        assert f"epoch {number}  mean loss {sum(part) / half:.4f} nats" in told

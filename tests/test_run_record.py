@@ -176,11 +176,7 @@ def test_the_same_configuration_again_is_the_same_run_beside_it(run, folder):
     assert again.name == f"{run.name}-2"
     values = [
         [
-            {
-                k: v
-                for k, v in row.items()
-                if not k.startswith(("perf/", "seconds", "epoch/train_s"))
-            }
+            {k: v for k, v in row.items() if not k.startswith(("perf/", "seconds"))}
             for row in rows(path / "metrics.jsonl")
         ]
         for path in (run, again)

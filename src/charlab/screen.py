@@ -239,10 +239,9 @@ def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> Non
             (f"{charlab} eval {path}", "the same score, from the run directory alone"),
             *rows,
         ]
-    width = max(len(command) for command, _ in rows)
     console.print("\n[bold]Next[/]")
     for command, purpose in rows:
-        console.print(f"  {escape(f'{command:<{width}}')}  [dim]{purpose}[/]", soft_wrap=True)
+        console.print(f"  [dim]# {purpose}[/]\n  {escape(command)}", soft_wrap=True)
 
 
 def _callable(name: str) -> str:

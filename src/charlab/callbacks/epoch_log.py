@@ -13,7 +13,7 @@ from charlab.metrics import scores
 
 @final
 class EpochLog(Callback):
-    """Logs epoch/loss and epoch/bpc (exact means over the targets of the epoch) and epoch/train_s.
+    """Logs epoch/loss and epoch/bpc (exact means over the targets of the epoch) and perf/epoch_s.
 
     An epoch that the budget cuts short counts as far as it went. The clock leaves out validation
     and samples.
@@ -34,7 +34,7 @@ class EpochLog(Callback):
         row = scores("epoch", module.total(module.epoch_sums.tensor()), None)
         module.epoch_sums.reset()
         for logger in trainer.loggers:
-            logger.log_metrics(row | {"epoch/train_s": train_s}, step=trainer.global_step)
+            logger.log_metrics(row | {"perf/epoch_s": train_s}, step=trainer.global_step)
         if self.on_screen:
             self.console.print(
                 f"[bold]epoch {trainer.current_epoch}[/]  mean loss {row['epoch/loss']:.4f} nats  "
