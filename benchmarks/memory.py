@@ -5,13 +5,12 @@
 Each run is `python train.py data=text` in a process of its own, with a cache of its own: reading,
 floors, training, validation and test. Its resident memory (VmRSS, which counts mapped pages of the
 text) is read 20 times a second; the figure is the highest one while it trains, and the highest of
-all. The large text is the small one, random bytes, over and over, followed by a hole up to its
-size, so it takes little space on a disk.
+all. The small text is source of Python's standard library; the large one is the small one over and
+over, followed by a hole up to its size, so that it takes little space on a disk.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from pathlib import Path
 from rich.table import Table
 
 from charlab import screen
+from charlab.data.report import SilentReport
+from charlab.data.stdlib import read_stdlib
 
 ROOT = Path(__file__).parents[1]
 SMALL_BYTES = 5_000_000
@@ -28,8 +29,9 @@ REPEATED_BYTES = 200_000_000
 
 
 def write_text(path: Path, num_bytes: int) -> None:
-    """Random bytes of SMALL_BYTES, repeated, then a hole."""
-    part = os.urandom(SMALL_BYTES)
+    """SMALL_BYTES of source, repeated, then a hole."""
+    with read_stdlib(path.parent / "cache", SilentReport()).path.open("rb") as file:
+        part = file.read(SMALL_BYTES)
     with path.open("wb") as file:
         for _ in range(min(num_bytes, REPEATED_BYTES) // SMALL_BYTES):
             file.write(part)

@@ -11,6 +11,7 @@ from charlab.data.blocks import blocks_of
 from charlab.data.cache import locked
 from charlab.data.compressors import COMPRESSORS, compressed_sizes
 from charlab.data.floors import Floor, Floors, cached_floors, read_floors
+from charlab.data.memory import give_back
 from charlab.data.ngram import NgramModel
 from charlab.data.report import Report, SilentReport
 from charlab.data.splits import Split
@@ -38,6 +39,7 @@ def cached_stream_floors(corpus: StreamCorpus, cache: Path, report: Report) -> F
     if floors is None:
         with locked(path, f"computing the floors of {corpus.name}", report):
             floors = cached_floors(path, labels, lambda: stream_floors(corpus, report))
+        give_back()
     return floors
 
 
