@@ -166,6 +166,25 @@ def test_a_part_of_enwik8_says_so_everywhere(tmp_path, capsys):
     assert rows(run / "metrics.jsonl")[0]["data/standard_split"] == 0.0
 
 
+def test_bytes_that_are_said_are_held_out_of_a_part_of_enwik8(tmp_path, capsys):
+    text = write_text(tmp_path)
+    words = ["data", "enwik8", f"data.path={text}", "data.verify=false", "data.val_bytes=1000"]
+    cache = f"paths.cache={tmp_path / 'cache'}"
+    picture = ["-o", str(tmp_path / "picture.png")]
+    assert cli.run([*words, "data.test_bytes=2000", cache, *picture]) == 0
+    size = text.stat().st_size
+    assert f"{size - 3000:,} / 1,000 / 2,000 bytes" in capsys.readouterr().out
+    assert (tmp_path / "picture.png").exists()
+
+
+def test_characters_that_train_lacks_are_told_of(tmp_path, capsys):
+    _, run = train_text(tmp_path, "data.symbols=chars", "trainer.max_steps=5")
+    assert "8 of " in (told := capsys.readouterr().out)
+    assert "each is scored as unknown" in told
+    record = json.loads((run / "run.json").read_text())
+    assert record["data"]["num_unknown_test_targets"] == 8
+
+
 def test_a_text_too_short_for_one_batch_is_told_before_anything_is_made(tmp_path, capsys):
     exit_code, run = train_text(tmp_path, "data.batch_size=4000", "data.seq_len=1000")
     assert (exit_code, run) == (2, None)

@@ -15,7 +15,7 @@ import click
 
 import charlab
 from charlab.errors import CharlabError
-from charlab.terminal import take_any_character
+from charlab.terminal import harmless, take_any_character
 
 Which = Literal["best", "last"]
 Split = Literal["train", "val", "test"]
@@ -103,7 +103,7 @@ def sample_command(
     checkpoint: Which,
     as_json: bool,
 ) -> None:
-    """Text from a trained run, one sample a line."""
+    """Text from a trained run: a name a line, or stretches of a text."""
     import torch
 
     from charlab.restore import restore
@@ -127,8 +127,13 @@ def sample_command(
         top_k=top_k,
         top_p=top_p,
     )
-    for one in drawn:
-        click.echo(json.dumps(vars(one), ensure_ascii=False) if as_json else one.text)
+    if as_json:
+        for one in drawn:
+            click.echo(json.dumps(vars(one), ensure_ascii=False))
+        return
+    texts = [harmless(one.text) if sys.stdout.isatty() else one.text for one in drawn]
+    # texts of several lines have an empty one between them
+    click.echo(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts))
 
 
 @charlab_command.command("eval")

@@ -20,6 +20,7 @@ from charlab.evaluation import evaluate
 from charlab.metrics import scores
 from charlab.outcome import sample_quality
 from charlab.restore import Restored, Which, check_same_data, restore
+from charlab.threads import choose_threads
 from charlab.types import Batch
 from charlab.world import World
 
@@ -62,6 +63,8 @@ def rescore(
     data = build_dataset(config.data, config.seed, Path(config.paths.cache), World(), report)
     check_same_data(restored, data)
     batches = data.module.eval_dataloader(split)
+    hidden_size, asked = restored.model.record["hidden_size"], config.trainer.num_threads
+    choose_threads(batches.num_rows, hidden_size, asked)
     bytes_per_target = data.bytes_per_target.get(split)
     scored = scores(split, evaluate(restored.model, batches), data.document, bytes_per_target)
     if dynamic is not None:
@@ -93,10 +96,13 @@ def _dynamic_sums(
     )
     module = StreamDataModule(data.module.corpus, as_segments, config.seed, World())
     train = islice(module.train_dataloader(), STATISTICS_BATCHES)
-    with report.progress("gradients of train", STATISTICS_BATCHES * settings.window) as progress:
+    num_steps = STATISTICS_BATCHES * settings.window
+    with report.progress("gradients of train", num_steps, unit="symbols") as progress:
         statistics = gradient_statistics(restored.model, _told(train, progress), STATISTICS_BATCHES)
+    choose_threads(1, restored.model.record["hidden_size"], config.trainer.num_threads)
     start, stop = module.corpus.bounds(split)
-    with report.progress(f"dynamic evaluation on {split}", stop - start) as progress:
+    doing = f"dynamic evaluation on {split}"
+    with report.progress(doing, stop - start, unit="symbols") as progress:
         batches = _told(module.eval_dataloader(split), progress)
         return dynamic_evaluate(restored.model, batches, statistics, settings)
 

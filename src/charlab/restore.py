@@ -44,8 +44,9 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
     is_given = any(override.startswith("data.path=") for override in overrides)
     if isinstance(config.data, WithPath) and config.data.path is not None and not is_given:
         recorded = (record.get("data") or {}).get("path")
-        if recorded is not None and not Path(config.data.path).expanduser().exists():
-            config.data.path = recorded  # that was relative, and the run was made elsewhere
+        is_here = Path(config.data.path).expanduser().exists()
+        if recorded is not None and (Path(recorded).exists() or not is_here):
+            config.data.path = recorded  # the other may be relative, and the run made elsewhere
     file = path / "checkpoints" / f"{which}.ckpt"
     checkpoint = read_checkpoint(file)
     try:

@@ -6,7 +6,6 @@ Scores beside their floors are in `score_rows`.
 import shlex
 import shutil
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -27,11 +26,11 @@ from charlab.config.schema_data import StreamConfig
 from charlab.config.schema_output import SamplesConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
-from charlab.data.symbols import REPLACEMENT
 from charlab.model import CharModel, cell_options
 from charlab.runs import Run
 from charlab.sampling import Sample
 from charlab.score_rows import floor_rows, quality_rows, score_rows, shown_bpc
+from charlab.terminal import harmless
 from charlab.tracking import Tracking
 
 # samples up to this many characters share a line
@@ -124,10 +123,11 @@ def show_setup(
 def _budget(config: Config, data: DataSet, total_steps: int) -> str:
     batches = data.module.train_dataloader()
     text = f"{total_steps:,} steps of {config.data.batch_size}"
-    if config.trainer.devices > 1:
-        text += f" x {config.trainer.devices} processes"
     if isinstance(config.data, StreamConfig):
         text += f" rows x {config.data.seq_len} {data.unit}s"
+    if config.trainer.devices > 1:
+        text += f" in each of {config.trainer.devices} processes"
+    if isinstance(config.data, StreamConfig):
         rest = data.record["left_out_of_an_epoch"]
         text += f", {rest:,} {data.unit}s of an epoch left out" if rest else ""
     return f"{text} = {total_steps / len(batches):.1f} epochs"
@@ -161,7 +161,7 @@ def show_samples(
     console.print(f"[bold]samples[/] [dim]at step {step:,}[/]")
     for (prompt, temperature), group in groupby(samples, lambda one: (one.prompt, one.temperature)):
         texts = [one.text if one.ended else f"{one.text}…" for one in group][: config.on_screen]
-        texts = [_harmless(text) for text in texts]
+        texts = [harmless(text) for text in texts]
         label = (
             f"  [cyan]T={temperature:<4g}[/][dim]{escape(repr(prompt)) if prompt else '':<10}[/]"
         )
@@ -171,14 +171,6 @@ def show_samples(
         console.print(label)
         for text in texts:
             console.print(Padding(Text(text.strip("\n")), (0, 0, 0, 4)))
-
-
-def _harmless(text: str) -> str:
-    """The text without control characters, which could do anything to a terminal."""
-    return "".join(
-        REPLACEMENT if unicodedata.category(char) == "Cc" and char not in "\n\t" else char
-        for char in text
-    )
 
 
 def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import unicodedata
 
 
 def take_any_character() -> None:
@@ -9,3 +10,11 @@ def take_any_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def harmless(text: str) -> str:
+    """The text with U+FFFD for control characters, which could do anything to a terminal."""
+    return "".join(
+        "\ufffd" if unicodedata.category(char) == "Cc" and char not in "\n\t" else char
+        for char in text
+    )

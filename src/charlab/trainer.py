@@ -18,11 +18,8 @@ from torch import distributed
 from charlab.config.schema import Config, TrainerConfig
 from charlab.errors import UsageError
 from charlab.ranks import Rank
+from charlab.threads import choose_threads
 from charlab.world import World
-
-# Below this, the matrices of a step ([batch, hidden] times [hidden, gates]) are too small to share:
-# a second thread gains nothing on an idle machine, and on a busy one its waiting costs a lot.
-SHARED_FROM = 2**14
 
 
 def accelerator_of(config: TrainerConfig) -> str:
@@ -59,15 +56,15 @@ def check_devices(config: TrainerConfig) -> None:
 
 def prepare_process(config: Config, hidden_size: int) -> None:
     """Threads, and silence about what charlab settles or shows by itself."""
-    is_small = config.data.batch_size * hidden_size < SHARED_FROM
-    num_threads = config.trainer.num_threads or (1 if is_small else torch.get_num_threads())
-    torch.set_num_threads(num_threads)
+    choose_threads(config.data.batch_size, hidden_size, config.trainer.num_threads)
     # With deterministic algorithms torch fills every new tensor, to show reads of unwritten memory;
     # it costs time at each operation and changes no result of a program that makes no such read.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # "GPU available: ...", "`Trainer.fit` stopped: ...", tips: the screen says what matters
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # the last step is logged, however few there are
+    warnings.filterwarnings("ignore", ".*smaller than the logging interval")
     warnings.filterwarnings("ignore", ".*checkpoint.*directory.*exists and is not empty")
     # batches are ready-made tensors: workers would only copy them
     warnings.filterwarnings("ignore", ".*does not have many workers")

@@ -179,7 +179,7 @@ def test_a_text_that_cannot_be_used_says_why(tmp_path, content, options, what):
 
 
 def test_options_are_checked_before_anything_is_read(tmp_path):
-    config = text_config(written(tmp_path, b""), predict_across=False)
+    config = text_config(written(tmp_path, b"."), predict_across=False)
     assert "a carried state" in message(config, tmp_path)[0]
 
 
@@ -240,7 +240,8 @@ def test_what_is_not_enwik8_is_refused_unless_it_is_asked_for(tmp_path, content,
     assert f"data=text data.path={path}" in text
     assert option == "data.path"
 
-    corpus = read(enwik8(path, verify=False), tmp_path)
+    published = {"val_bytes": Enwik8Config.val_bytes, "test_bytes": Enwik8Config.test_bytes}
+    corpus = read(enwik8(path, verify=False, **published), tmp_path)
     held_out = round(len(content) * 0.05)
     sizes = f"{len(content) - 2 * held_out:,} / {held_out:,} / {held_out:,} bytes"
     assert corpus.split_note == f"{sizes} of a file that is not enwik8"

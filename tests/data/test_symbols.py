@@ -42,6 +42,13 @@ def test_own_bytes_have_an_unknown_one():
     assert vocabulary.decode([2, 1, 4, 3]) == f"ba{REPLACEMENT}n"
 
 
+def test_bytes_that_are_no_text_come_through_a_command_line():
+    vocabulary = StreamVocabulary.all_bytes()
+    typed = b"caf\xe9 \xff".decode("utf-8", "surrogateescape")  # as Python reads arguments
+    assert vocabulary.encode(typed) == list(b"caf\xe9 \xff")
+    assert vocabulary.unknown(typed) == []
+
+
 def test_a_character_that_is_not_finished_is_left_out():
     vocabulary = StreamVocabulary.all_bytes()
     cut = list("naïve €".encode())

@@ -12,7 +12,7 @@ from charlab.config.option import MAX_SEED, option
 class DataConfig:
     name: str = option(MISSING, "kind of data set")
     batch_size: int = option(64, "rows of a batch, in each process", ge=1)
-    show: bool = option(False, "print what the data hold, draw their lengths.png, then stop")
+    show: bool = option(False, "print what the data hold, draw NAME.png, then stop")
 
 
 @dataclass

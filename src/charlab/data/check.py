@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from charlab.config.schema_data import Enwik8Config
 from charlab.data.names import check_names_config
-from charlab.data.textfile import check_file
+from charlab.data.textfile import check_file, empty
 from charlab.errors import UsageError
+
+ENWIK8 = ("enwik8", "enwik8_chars")
 
 
 def check_data_config(config: Any) -> None:
@@ -33,7 +36,10 @@ def check_stream_config(config: Any) -> None:
             option="data.path",
         )
     if config.name != "python_stdlib" and config.path is not None:
-        check_file(Path(config.path).expanduser(), "data.path")
+        path = Path(config.path).expanduser()
+        check_file(path, "data.path")
+        if path.stat().st_size == 0:
+            raise empty(path, "data.path")
     if config.symbols == "chars" and config.vocabulary == "fixed":
         raise UsageError(
             "characters have no fixed vocabulary",
@@ -67,10 +73,18 @@ def _check_predict_across(config: Any) -> None:
         )
 
 
+def has_counts_of_its_own(config: Any) -> bool:
+    """Whether somebody has said how many bytes of enwik8, or of a part of it, are held out."""
+    return config.name in ENWIK8 and (config.val_bytes, config.test_bytes) != (
+        Enwik8Config.val_bytes,
+        Enwik8Config.test_bytes,
+    )
+
+
 def _check_fractions(config: Any) -> None:
     """Where numbers of bytes take their place, nobody reads them."""
-    # numbers of bytes are not meant for what may be another text than enwik8
-    is_counted = config.name not in ("enwik8", "enwik8_chars") or config.verify
+    # the numbers of enwik8 are not meant for what may be another text
+    is_counted = config.name not in ENWIK8 or config.verify or has_counts_of_its_own(config)
     counts = (config.val_bytes, config.test_bytes)
     if is_counted and any(count is not None for count in counts):
         return

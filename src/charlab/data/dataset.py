@@ -155,6 +155,7 @@ def _stream(config: StreamConfig, seed: int, cache: Path, world: World, report: 
         "num_symbols": len(corpus.vocabulary),
         **{f"num_{split}": number for split, number in num_symbols.items()},
         "num_unknown_targets": corpus.num_unknown["val"] + corpus.num_unknown["test"],
+        "num_unknown_test_targets": corpus.num_unknown["test"],
         "left_out_of_an_epoch": batches.left_out,
         "val_lanes": module.num_eval_lanes("val"),
         "test_lanes": module.num_eval_lanes("test"),
@@ -165,7 +166,9 @@ def _stream(config: StreamConfig, seed: int, cache: Path, world: World, report: 
         unit=unit,
         summary=f"{corpus.source} · {num_symbols['train']:,} train / {num_symbols['val']:,} val / "
         f"{num_symbols['test']:,} test {unit}s · {len(corpus.vocabulary)} symbols",
-        notes=tuple(note for note in (_split_note(corpus), floors.note) if note),
+        notes=tuple(
+            note for note in (_split_note(corpus), _unknown_note(corpus), floors.note) if note
+        ),
         record=record,
         document=None,
         floors=floors,
@@ -180,6 +183,18 @@ def _bounds(corpus: StreamCorpus) -> dict[Split, tuple[int, int]]:
 
 def _split_note(corpus: StreamCorpus) -> str:
     return "" if corpus.standard else f"not the published split: {corpus.split_note}"
+
+
+def _unknown_note(corpus: StreamCorpus) -> str:
+    """A score with unknown symbols is no rate of compression: which ones they are is not scored."""
+    num_unknown = corpus.num_unknown["test"]
+    if num_unknown == 0:
+        return ""
+    start, stop = corpus.bounds("test")
+    return (
+        f"{num_unknown:,} of {stop - start:,} {corpus.vocabulary.unit}s of test are not in train; "
+        "each is scored as unknown, not as what it is"
+    )
 
 
 def _bytes_per_target(corpus: StreamCorpus) -> dict[str, float]:

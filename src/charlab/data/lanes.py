@@ -180,13 +180,17 @@ class EvalLanes:
 
     @classmethod
     def of(cls, config: StreamConfig, num_symbols: int) -> Self:
-        """As many lanes as asked for, fewer where they would be shorter than their warm-up."""
+        """As many lanes as asked for, fewer where they would be shorter than their warm-up.
+
+        Without a warm-up a lane is a window long at least.
+        """
         assert num_symbols >= 2, "a split without a target"
-        num_lanes = min(config.eval_lanes, (num_symbols - 1) // max(config.eval_warmup, 1))
+        window = config.eval_window or config.seq_len
+        num_lanes = min(config.eval_lanes, (num_symbols - 1) // (config.eval_warmup or window))
         return cls(
             num_symbols,
             max(num_lanes, 1),
-            config.eval_window or config.seq_len,
+            window,
             config.eval_warmup if num_lanes > 1 else 0,
         )
 

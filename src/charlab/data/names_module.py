@@ -100,6 +100,11 @@ class NamesLoader(EpochLoader):
         return -(-num_rows // self._batch_size)
 
     @property
+    def num_rows(self) -> int:
+        """Rows of a whole batch."""
+        return self._batch_size
+
+    @property
     def mean_targets(self) -> float:
         return float(self._names.lengths.sum()) / self._world.size / len(self)
 
@@ -123,16 +128,16 @@ class NamesLoader(EpochLoader):
         if self._seed is None:
             order = np.argsort(-self._names.lengths, kind="stable")
         else:
-            num_filled = -(-num_names // self._world.size) * self._world.size
-            order = np.resize(shuffled(num_names, self._seed, epoch), num_filled)
             order = alike_in_batches(
-                order,
+                shuffled(num_names, self._seed, epoch),
                 self._names.lengths,
                 self._batch_size * self._world.size,
                 self._seed,
                 epoch,
                 BATCH_ORDER,
             )
+            # filled up last, so that all batches but the last are those of one process
+            order = np.resize(order, -(-num_names // self._world.size) * self._world.size)
         return order[self._world.rank :: self._world.size]
 
     def _batch(self, rows: Ids) -> Batch:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, final
+from typing import Literal, Protocol, final
 
 from rich import progress as bars
 from rich.console import Console
@@ -14,11 +14,14 @@ SHOW_AFTER_S = 1.0
 LINE_EVERY_S = 10.0
 
 
+Unit = Literal["bytes", "symbols"]
+
+
 class Progress(Protocol):
     """One piece of work under way."""
 
-    def advance(self, num_bytes: int) -> None:
-        """So many more bytes are done."""
+    def advance(self, num_units: int) -> None:
+        """So much more is done."""
 
 
 class Report(Protocol):
@@ -28,12 +31,12 @@ class Report(Protocol):
         """Say one line."""
 
     def progress(
-        self, doing: str, num_bytes: int | None, num_done: int = 0
+        self, doing: str, num_units: int | None, num_done: int = 0, unit: Unit = "bytes"
     ) -> AbstractContextManager[Progress]:
         """Show the work that is done inside.
 
         doing      in words, "fetching enwik8"
-        num_bytes  of the whole work, None where nobody knows
+        num_units  of the whole work, None where nobody knows
         num_done   of them done before
         """
 
@@ -47,11 +50,11 @@ class SilentReport:
 
     @contextmanager
     def progress(
-        self, doing: str, num_bytes: int | None, num_done: int = 0
+        self, doing: str, num_units: int | None, num_done: int = 0, unit: Unit = "bytes"
     ) -> Iterator["SilentReport"]:
         yield self
 
-    def advance(self, num_bytes: int) -> None:
+    def advance(self, num_units: int) -> None:
         """Nothing."""
 
 
@@ -70,11 +73,13 @@ class ConsoleReport:
         self._console.print(line, markup=False, soft_wrap=True)
 
     @contextmanager
-    def progress(self, doing: str, num_bytes: int | None, num_done: int = 0) -> Iterator[Progress]:
+    def progress(
+        self, doing: str, num_units: int | None, num_done: int = 0, unit: Unit = "bytes"
+    ) -> Iterator[Progress]:
         if not self._console.is_terminal:
-            yield _Lines(self.note, self._clock, doing, num_bytes, num_done)
+            yield _Lines(self.note, self._clock, doing, num_units, num_done, unit)
             return
-        bar = _Bar(self._console, self._clock, doing, num_bytes, num_done)
+        bar = _Bar(self._console, self._clock, doing, num_units, num_done, unit)
         try:
             yield bar
         finally:
@@ -88,22 +93,33 @@ class _Lines:
         say: Callable[[str], None],
         clock: Callable[[], float],
         doing: str,
-        num_bytes: int | None,
+        num_units: int | None,
         num_done: int,
+        unit: Unit,
     ) -> None:
         self._say = say
         self._clock = clock
         self._doing = doing
-        self._of = "" if num_bytes is None else f" of {num_bytes / 1e6:,.1f}"
+        self._show = _megabytes if unit == "bytes" else _whole
+        self._unit = "MB" if unit == "bytes" else unit
+        self._of = "" if num_units is None else f" of {self._show(num_units)}"
         self._num_done = num_done
         self._next_s = clock() + SHOW_AFTER_S
 
-    def advance(self, num_bytes: int) -> None:
-        self._num_done += num_bytes
+    def advance(self, num_units: int) -> None:
+        self._num_done += num_units
         now_s = self._clock()
         if now_s >= self._next_s:
-            self._say(f"{self._doing}: {self._num_done / 1e6:,.1f}{self._of} MB")
+            self._say(f"{self._doing}: {self._show(self._num_done)}{self._of} {self._unit}")
             self._next_s = now_s + LINE_EVERY_S
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f}"
+
+
+def _whole(number: int) -> str:
+    return f"{number:,}"
 
 
 @final
@@ -115,25 +131,29 @@ class _Bar:
         console: Console,
         clock: Callable[[], float],
         doing: str,
-        num_bytes: int | None,
+        num_units: int | None,
         num_done: int,
+        unit: Unit,
     ) -> None:
         self._bar = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(),
-            bars.DownloadColumn(),
-            bars.TransferSpeedColumn(),
+            *(
+                (bars.DownloadColumn(), bars.TransferSpeedColumn())
+                if unit == "bytes"
+                else (bars.TaskProgressColumn(),)
+            ),
             bars.TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task(doing, total=num_bytes, completed=num_done)
+        self._task = self._bar.add_task(doing, total=num_units, completed=num_done)
         self._clock = clock
         self._show_at_s = clock() + SHOW_AFTER_S
         self._is_shown = False
 
-    def advance(self, num_bytes: int) -> None:
-        self._bar.advance(self._task, num_bytes)
+    def advance(self, num_units: int) -> None:
+        self._bar.advance(self._task, num_units)
         if not self._is_shown and self._clock() >= self._show_at_s:
             self._bar.start()
             self._is_shown = True

@@ -16,7 +16,7 @@ from charlab.config.schema_data import (
     StreamConfig,
     TextConfig,
 )
-from charlab.data.check import check_stream_config
+from charlab.data.check import check_stream_config, has_counts_of_its_own
 from charlab.data.encode import (
     Encoded,
     char_boundaries,
@@ -112,7 +112,8 @@ def read_stream(config: StreamConfig, cache: Path, report: Report) -> StreamCorp
     check_stream_config(config)
     cache = cache.expanduser().resolve()
     text = _find(config, cache, report)
-    planned = planned_cuts(text.num_bytes, config, text.source, by_fractions=not text.is_counted)
+    by_fractions = not text.is_counted and not has_counts_of_its_own(config)
+    planned = planned_cuts(text.num_bytes, config, text.source, by_fractions)
     byte_cuts = char_boundaries(text.raw, planned) if config.symbols == "chars" else planned
     encoded = _encode(config, text, byte_cuts, cache, report)
     check_sizes(encoded.cuts, "symbols", text.source)

@@ -71,7 +71,9 @@ def _first(corpus: StreamCorpus, split: Split, max_symbols: int) -> tuple[int, i
 def _ngrams(corpus: StreamCorpus, parts: Parts, report: Report) -> dict[int, Floor]:
     model = NgramModel(max(ORDERS), len(corpus.vocabulary))
     num_symbols = sum(stop - start for start, stop in parts.values())
-    with report.progress(f"n-gram floors of {corpus.name}", num_symbols) as progress:
+    with report.progress(
+        f"n-gram floors of {corpus.name}", num_symbols, unit="symbols"
+    ) as progress:
         train = corpus.ids.block(*parts["train"])
         model.fit(train, np.array([0, len(train)]))
         progress.advance(len(train))

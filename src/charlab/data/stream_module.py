@@ -107,6 +107,11 @@ class EvalLoader:
     def __len__(self) -> int:
         return self._lanes.num_batches
 
+    @property
+    def num_rows(self) -> int:
+        """Rows of a batch."""
+        return max(len(self._mine), 1)
+
     def __iter__(self) -> Iterator[Batch]:
         return map(self._batch, range(len(self)))
 

@@ -103,7 +103,11 @@ class StreamVocabulary:
 
     def encode(self, text: str) -> list[int]:
         """One id a symbol of the text."""
-        values = text.encode("utf-8") if self.kind == "bytes" else [ord(char) for char in text]
+        if self.kind == "bytes":
+            # a command line stands for bytes that are no UTF-8 by surrogates
+            values = list(text.encode("utf-8", "surrogateescape"))
+        else:
+            values = [ord(char) for char in text]
         return [self._ids.get(value, len(self.symbols)) for value in values]
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -24,6 +24,14 @@ def check_file(path: Path, option: str) -> None:
             hint=f"{option}={path / 'FILE'}",
             option=option,
         )
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            f"{path} is not a regular file",
+            expected=f"{option} is a file on a disk",
+            got="a device or a pipe",
+            hint="write it to a file first",
+            option=option,
+        )
     if not path.is_file():
         raise UsageError(
             f"there is no file {path}",
