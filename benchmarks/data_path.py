@@ -7,15 +7,13 @@ Python's standard library, which every machine has. Batches and steps take turns
 share is that of the medians.
 """
 
-import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 
+import figures
 import torch
 from omegaconf import OmegaConf
-from rich.table import Table
 
 from charlab import screen
 from charlab.config.compose import Composer
@@ -68,18 +66,12 @@ def measure(overrides: list[str], num_steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = figures.parser(__doc__)
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("overrides", nargs="*", metavar="OPTION=VALUE")
     arguments = parser.parse_args()
-    figures = measure([*NOTEBOOK, *arguments.overrides], arguments.steps)
-    table = Table("figure", "value", title="Drawing a batch against the step that uses it")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,.3f}")
-    screen.console().print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    found = measure([*NOTEBOOK, *arguments.overrides], arguments.steps)
+    figures.show(found, "Drawing a batch against the step that uses it", arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,14 @@ all. The small text is source of Python's standard library; the large one is the
 over, followed by a hole up to its size, so that it takes little space on a disk.
 """
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from rich.table import Table
+import figures
 
-from charlab import screen
 from charlab.data.report import SilentReport
 from charlab.data.stdlib import read_stdlib
 
@@ -85,27 +82,20 @@ def resident_mib(pid: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = figures.parser(__doc__)
     parser.add_argument("--large-bytes", type=int, default=2_000_000_000)
     parser.add_argument("--lanes", type=int, default=64)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    figures: dict[str, dict[str, float]] = {}
-    table = Table("text", "MiB while training", "MiB at most", "seconds")
+    found: dict[str, float] = {}
     for name, num_bytes in (("small", SMALL_BYTES), ("large", arguments.large_bytes)):
         with tempfile.TemporaryDirectory() as folder:
             text = Path(folder, "text.bin")
             write_text(text, num_bytes)
             row = measure(text, Path(folder), arguments.lanes, arguments.steps)
-        figures[name] = {"num_bytes": num_bytes, **row}
-        table.add_row(f"{num_bytes:,} bytes", *(f"{value:,.1f}" for value in row.values()))
-    more = figures["large"]["training_mib"] - figures["small"]["training_mib"]
-    console = screen.console()
-    console.print(table)
-    console.print(f"the large text takes {more:+.1f} MiB more while training")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        found |= {f"{name}_bytes": num_bytes} | {f"{name}_{key}": row[key] for key in row}
+    found["more_while_training_mib"] = found["large_training_mib"] - found["small_training_mib"]
+    figures.show(found, "A text of 2 GB against one of 5 MB", arguments.json)
 
 
 if __name__ == "__main__":

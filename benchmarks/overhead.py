@@ -13,8 +13,6 @@ ratio is that of the medians over blocks. W&B is offline, as it is for whoever h
 Validation, samples and checkpoints are left out of both, and reported beside them.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -22,10 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
+import figures
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
-from rich.table import Table
 
 from charlab import screen
 from charlab.callbacks.build import build_callbacks
@@ -176,22 +174,14 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = figures.parser(__doc__)
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--block-steps", type=int, default=50, help="steps of a block")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("overrides", nargs="*", metavar="OPTION=VALUE")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(
-            arguments.overrides, arguments.blocks, arguments.block_steps, Path(folder)
-        )
-    table = Table("figure", "value", title="Trainer against a bare loop")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,.3f}")
-    screen.console().print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        found = measure(arguments.overrides, arguments.blocks, arguments.block_steps, Path(folder))
+    figures.show(found, "Trainer against a bare loop", arguments.json)
 
 
 if __name__ == "__main__":

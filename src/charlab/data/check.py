@@ -5,6 +5,7 @@ from typing import Any
 
 from charlab.config.schema_data import Enwik8Config
 from charlab.data.names import check_names_config
+from charlab.data.splits import check_fractions
 from charlab.data.textfile import check_file, empty
 from charlab.errors import UsageError
 
@@ -88,12 +89,4 @@ def _check_fractions(config: Any) -> None:
     counts = (config.val_bytes, config.test_bytes)
     if is_counted and any(count is not None for count in counts):
         return
-    held_out = config.val_fraction + config.test_fraction
-    if held_out >= 1:
-        raise UsageError(
-            "nothing is left to train on",
-            expected="data.val_fraction + data.test_fraction < 1",
-            got=f"{config.val_fraction} + {config.test_fraction} = {held_out:g}",
-            hint="data.val_fraction=0.05 data.test_fraction=0.05",
-            option="data.val_fraction",
-        )
+    check_fractions(config.val_fraction, config.test_fraction, usual=0.05)

@@ -14,6 +14,7 @@ from typing import final
 
 from charlab.config.schema_data import NamesConfig
 from charlab.data.order import shuffled
+from charlab.data.splits import check_fractions
 from charlab.data.textfile import check_file, check_sha256, decoded, read_bytes
 from charlab.errors import UsageError
 
@@ -48,15 +49,7 @@ class NamesCorpus:
 
 def check_names_config(config: NamesConfig) -> None:
     """The cheap half of `read_names`: UsageError for the path or the fractions. Reads no data."""
-    held_out = config.val_fraction + config.test_fraction
-    if held_out >= 1:
-        raise UsageError(
-            "nothing is left to train on",
-            expected="data.val_fraction + data.test_fraction < 1",
-            got=f"{config.val_fraction} + {config.test_fraction} = {held_out:g}",
-            hint="data.val_fraction=0.1 data.test_fraction=0.1",
-            option="data.val_fraction",
-        )
+    check_fractions(config.val_fraction, config.test_fraction, usual=0.1)
     check_file(_path(config), "data.path")
 
 

@@ -15,6 +15,19 @@ Cuts = tuple[int, int, int, int]
 MIN_SYMBOLS = 2
 
 
+def check_fractions(val: float, test: float, usual: float) -> None:
+    """UsageError where nothing would be left to train on; `usual` is what to try for both."""
+    held_out = val + test
+    if held_out >= 1:
+        raise UsageError(
+            "nothing is left to train on",
+            expected="data.val_fraction + data.test_fraction < 1",
+            got=f"{val} + {test} = {held_out:g}",
+            hint=f"data.val_fraction={usual} data.test_fraction={usual}",
+            option="data.val_fraction",
+        )
+
+
 def planned_cuts(num_bytes: int, config: StreamConfig, source: str, by_fractions: bool) -> Cuts:
     """Train first, then val, then test, of a text of num_bytes.
 
