@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import final
 
@@ -95,11 +94,11 @@ def _dynamic_sums(
         eval_window=settings.window,
     )
     module = StreamDataModule(data.module.corpus, as_segments, config.seed, World())
-    train = islice(module.train_dataloader(), STATISTICS_BATCHES)
+    choose_threads(1, restored.model.record["hidden_size"], config.trainer.num_threads)
     num_steps = STATISTICS_BATCHES * settings.window
     with report.progress("gradients of train", num_steps, unit="symbols") as progress:
-        statistics = gradient_statistics(restored.model, _told(train, progress), STATISTICS_BATCHES)
-    choose_threads(1, restored.model.record["hidden_size"], config.trainer.num_threads)
+        train = _told(module.train_dataloader(), progress)
+        statistics = gradient_statistics(restored.model, train, STATISTICS_BATCHES)
     start, stop = module.corpus.bounds(split)
     doing = f"dynamic evaluation on {split}"
     with report.progress(doing, stop - start, unit="symbols") as progress:
