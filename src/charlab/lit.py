@@ -53,7 +53,7 @@ class CharLitModule(LightningModule):
                  the batch's own: batches hold names of like lengths, and each target has to weigh
                  the same whether its name is long or short
     document     what a document of the data is called ("name"), or None where it has no such unit
-    bytes_per_target  of "val" and "test", where a target is a character of known size; else empty
+    bytes_per_target  of each split, where a target is a character of a stream; else empty
     metadata     plain containers written into every checkpoint under "charlab", beside the
                  latest scores
 

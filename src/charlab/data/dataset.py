@@ -40,7 +40,7 @@ class DataSet:
     document    what a document is called, None where the data are one long text
     floors      what n-grams and compressors reach on the same splits
     quality     scores sampled texts, given whether each was ended by the model; None for streams
-    bytes_per_target  of val and test, where a target is a character of a stream; else empty
+    bytes_per_target  of each split, where a target is a character of a stream; else empty
     """
 
     module: Module
