@@ -33,10 +33,11 @@ lint: .venv/.installed  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/.installed  ## what the framework, the data and a large text cost; some minutes
+bench: .venv/.installed  ## what the framework, the data and cells cost; half an hour, on a quiet machine
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/engine.py
 
 clean:  ## remove .venv and caches; runs stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -49,6 +49,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
         num_steps,
         prepare_process,
         process_group,
+        where_it_runs,
     )
 
     config, plain = OmegaConf.to_object(composed), to_container(composed)
@@ -61,8 +62,9 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
     shared = rank.wait_for_run()
     check_devices(config.trainer)
     data = build_dataset(config.data, config.seed, cache, rank.world, report)
-    model = build_model(config.model, len(data.vocabulary), config.seed)
+    model = build_model(config.model, len(data.vocabulary), config.seed, cache)
     prepare_process(config, model.record["hidden_size"])
+    notices = model.settle(*where_it_runs(config.trainer))
     batches = data.module.train_dataloader()
     total_steps = num_steps(config.trainer, len(batches))
     runs = Path(config.paths.runs)
@@ -107,7 +109,9 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
             )
             record.update(device=screen.device_name(trainer))
             screen.show_config(console, plain)
-            screen.show_setup(console, config, data, model, record, tracking, trainer, total_steps)
+            screen.show_setup(
+                console, config, data, model, notices, record, tracking, trainer, total_steps
+            )
             for logger in loggers:
                 logger.log_hyperparams(plain)
                 logger.log_metrics(data.metrics | model.metrics, step=0)

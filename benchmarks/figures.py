@@ -2,9 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from charlab import screen
@@ -24,4 +26,39 @@ def show(figures: Mapping[str, float], title: str, json_file: Path | None) -> No
         table.add_row(name, f"{value:,.3f}")
     screen.console().print(table)
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write(figures, json_file)
+
+
+def show_rows(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """A table with a line for each row; all rows have the same columns."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in rows[0]:
+        justify: Literal["left", "right"] = "left" if name in ("cell", "by") else "right"
+        table.add_column(name.strip(), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    screen.console().print(table)
+
+
+def write(plain: Any, json_file: Path) -> None:
+    """Figures as JSON."""
+    json_file.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+
+
+def number(value: float | None, form: str) -> str:
+    """In that format; nothing where there is none."""
+    return "" if value is None else format(value, form)
+
+
+def at_least(value: float, wanted: float | None) -> str:
+    """What is wanted of the value, and whether it is met."""
+    return "" if wanted is None else judged(f">= {wanted:.2f}", value >= wanted)
+
+
+def at_most(value: float | None, wanted: float | None, form: str) -> str:
+    """What is wanted of the value, and whether it is met."""
+    return "" if value is None or wanted is None else judged(f"<= {wanted:{form}}", value <= wanted)
+
+
+def judged(text: str, is_met: bool) -> str:
+    return f"[green]{text} met[/]" if is_met else f"[red]{text} missed[/]"

@@ -16,8 +16,33 @@ MAX_LINES = 300
 MAY_IMPORT = {
     "types": [],
     "errors": [],
+    "files": ["errors"],
     "cells": ["types"],
-    "engine": ["types", "cells", "errors"],
+    "engine": ["types", "cells", "errors", "files"],
+    # a cell -> its program -> code for a device; what runs knows nothing of what chooses it
+    "engine.program": [],
+    "engine.runner": [],
+    "engine.op": ["engine.runner"],
+    "engine.skeleton": ["cells"],
+    "engine.reference": ["types", "cells"],
+    "engine.probe": ["cells", "engine.skeleton"],
+    "engine.eager": [
+        "cells",
+        "engine.probe",
+        "engine.products",
+        "engine.runner",
+        "engine.skeleton",
+        "engine.step_back",
+    ],
+    "engine.cpu": [
+        "errors",
+        "files",
+        "engine.keep",
+        "engine.program",
+        "engine.runner",
+        "engine.skeleton",
+    ],
+    "engine.gpu": ["engine.keep", "engine.program", "engine.runner", "engine.skeleton"],
     "model": ["types", "cells", "engine", "errors", "config.schema"],
     "metrics": ["types"],
     "sampling": ["types", "errors"],
@@ -30,7 +55,7 @@ MAY_IMPORT = {
     "exchange": [],
     "ranks": ["errors", "world", "exchange", "runs"],
     "launch": ["exchange", "processes", "ranks", "runs"],
-    "data": ["types", "errors", "world", "config.schema_data"],
+    "data": ["types", "errors", "files", "world", "config.schema_data"],
     "config": ["errors", "terminal", "processes", "cells", "data.check"],
 }
 
@@ -38,6 +63,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "hydra": ["charlab.config", "train"],
     "wandb": ["charlab.tracking"],
+    "triton": ["charlab.engine.gpu"],
 }
 
 # modules that load none of these when they are imported, so that a mistake shows in a second
@@ -45,6 +71,7 @@ HEAVY = ["torch", "pytorch_lightning", "wandb"]
 LIGHT = [
     "charlab",
     "charlab.errors",
+    "charlab.files",
     "charlab.config",
     "charlab.cells",  # the table alone, not the cells
     "charlab.runs",

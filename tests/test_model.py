@@ -12,6 +12,7 @@ from charlab.config.schema import (
     CustomLSTMConfig,
     CustomRNNConfig,
     LSTMConfig,
+    MLSTMConfig,
     ModelConfig,
     RNNConfig,
 )
@@ -231,6 +232,7 @@ def test_every_class_of_configuration_builds_its_model(schema):
         (LSTMConfig(cell="lstm", forget_bias=2.0), {"forget_bias": 2.0}),
         (CustomRNNConfig(cell="custom_rnn"), {"nonlinearity": "tanh", "bias": "both"}),
         (CustomLSTMConfig(cell="custom_lstm"), {"forget_bias": 1.0, "bias": "both"}),
+        (MLSTMConfig(cell="mlstm"), {"forget_bias": 1.0, "bias": "input"}),
         (
             CustomGRUConfig(cell="custom_gru", bias="input"),
             {"bias": "input", "reset": "before", "update_gate": "admit"},

@@ -1,27 +1,28 @@
 """The sizes of a model, and cells that meet at an equal number of parameters."""
 
+import inspect
+
 import pytest
 
 from charlab.cells import CELLS
 from charlab.config.schema import SCHEMAS, ModelConfig
 from charlab.errors import UsageError
-from charlab.model import build_model
+from charlab.model import build_model, cell_options
+
+from .cells.table import ROWS
 
 V, E, H = 11, 6, 8
-
-# gates and biases a gate of every cell with its default options
-SHAPE_OF = {
-    "rnn": (1, 2),
-    "gru": (3, 2),
-    "lstm": (4, 2),
-    "custom_rnn": (1, 2),
-    "custom_gru": (3, 0),
-    "custom_lstm": (4, 2),
-}
 
 
 def config_of(cell, **options) -> ModelConfig:
     return SCHEMAS.get(f"model/{cell}", ModelConfig)(cell=cell, **options)
+
+
+def row_of(cell):
+    """The cell with its default options in the conformance table, which has its formulas."""
+    options = cell_options(config_of(cell))
+    (row,) = (row for row in ROWS if (row.cell, row.options) == (cell, options))
+    return row
 
 
 def make(cell="gru", seed=0, **options):
@@ -31,8 +32,7 @@ def make(cell="gru", seed=0, **options):
 
 def num_params(cell, h, *, e=E, v=V, layers=1, norm=False, tied=False):
     """The number of parameters, added up from the sizes."""
-    gates, biases = SHAPE_OF[cell]
-    recurrent = sum(gates * h * (i + h + biases) for i in [e] + [h] * (layers - 1))
+    recurrent = sum(row_of(cell).num_params(i, h) for i in [e] + [h] * (layers - 1))
     head = v + ((0 if e == h else e * h) if tied else v * h)
     return v * e + recurrent + head + (2 * (e + layers * h) if norm else 0)
 
@@ -44,11 +44,14 @@ def num_params(cell, h, *, e=E, v=V, layers=1, norm=False, tied=False):
 )
 def test_sizes_are_those_of_the_formulas(cell, layers, norm, tied, e):
     model = make(cell, num_layers=layers, layer_norm=norm, tie_weights=tied, embedding_size=e)
+    _products, _input, *state = inspect.signature(row_of(cell).step).parameters.values()
+    num_parts = sum(part.kind is part.POSITIONAL_OR_KEYWORD for part in state)
     expected = {
         "num_params": num_params(cell, H, e=e, layers=layers, norm=norm, tied=tied),
-        "state_size": layers * H * (2 if "lstm" in cell else 1),
+        "state_size": layers * H * num_parts,
         "hidden_size": H,
         "num_layers": layers,
+        "engine": None,
     }
     assert model.record == expected
     assert (model.num_params, model.state_size) == (expected["num_params"], expected["state_size"])

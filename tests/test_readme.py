@@ -1,30 +1,51 @@
-"""The cell that README shows: its code as printed computes its equations, its YAML composes."""
+"""What README shows: its cell, followed to the letter in a copy, and its commands."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from typing import final
 
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 
 from charlab.cells import CELLS
+from charlab.cells.base import Cell, HiddenState
 from charlab.config.compose import Composer
+from charlab.engine import as_layer
+from charlab.engine.cpu.build import find_compiler
 from charlab.engine.reference import ReferenceLayer
+from charlab.engine.trace import trace_cell
 
-from .running import ROOT
+from .running import ROOT, TINY, rows, write_names
 
 README = (ROOT / "README.md").read_text("utf-8")
+OWN_CELL = README.partition("## Write your own cell\n")[2].partition("\n## ")[0]
+ENGINE = "compiled" if find_compiler() else "eager"
 
 
-def shown(language, path):
-    (block,) = re.findall(rf"```{language}\n# {re.escape(path)}\n(.*?)```", README, re.DOTALL)
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", OWN_CELL, re.DOTALL | re.MULTILINE)
+
+
+def block_of(language, start):
+    (block,) = [block for block in blocks(language) if block.startswith(start)]
     return block
 
 
-def test_the_cell_computes_its_equations():
+def mgu(input_size, hidden_size):
     names = {}
-    exec(shown("python", "src/charlab/cells/mgu.py"), names)
+    exec(block_of("python", "# src/charlab/cells/mgu.py"), names)
+    return names["MGU"](input_size, hidden_size).double()
+
+
+# ----------------------------------------------------------------------------------- its own cell
+def test_the_cell_computes_its_equations():
     torch.manual_seed(0)
-    cell = names["MGU"](3, 4).double()
+    cell = mgu(3, 4)
     x_TBI = torch.randn(5, 2, 3, dtype=torch.float64)
     layer = ReferenceLayer(cell)
     y_TBH, _ = layer(x_TBI, layer.initial_state(2))
@@ -38,18 +59,118 @@ def test_the_cell_computes_its_equations():
         torch.testing.assert_close(y, h)
 
 
-def test_the_file_of_the_cell_composes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("engine", ["auto", "eager", ENGINE])
+def test_its_gradients_are_those_of_the_loop_over_steps(engine, tmp_path):
+    """In float64, over two chunks with the state carried, of everything that there is."""
+    torch.manual_seed(0)
+    cell, chunks = mgu(7, 33), torch.randn(2, 6, 5, 7, dtype=torch.float64)
+    weights = torch.randn(2, 6, 5, 33, dtype=torch.float64)
+    layer = as_layer(cell, engine, tmp_path)
+    assert layer.settle("cpu", torch.float64)[0] == (ENGINE if engine == "auto" else engine)
+
+    def run(layer):
+        x = chunks.clone().requires_grad_()
+        state = first = type(zeros := layer.initial_state(5))(
+            torch.full_like(zeros.h_BH, 0.3).requires_grad_()
+        )
+        outputs = []
+        for chunk in x:
+            y_TBH, state = layer(chunk, state)
+            outputs.append(y_TBH)
+        loss = (weights * torch.stack(outputs)).sum() + state.h_BH.square().sum()
+        return *outputs, *state, *torch.autograd.grad(loss, (x, *first, *cell.parameters()))
+
+    torch.testing.assert_close(run(layer), run(ReferenceLayer(cell)), rtol=1e-11, atol=1e-11)
+
+
+FUNCTIONS = re.search(r"^- elementwise functions,.*?;$", OWN_CELL, re.DOTALL | re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("name", re.findall(r"`([a-z]+)`", FUNCTIONS))
+def test_the_functions_that_it_names_are_compiled(name):
+    function = getattr(torch, name, None) or getattr(torch.nn.functional, name)
+    arguments = {
+        "clamp": lambda x, h: (x + h, -1, 1),
+        "maximum": lambda x, h: (x, h),
+        "minimum": lambda x, h: (x, h),
+        "lerp": lambda x, h: (h, x, x.sigmoid()),
+        "where": lambda x, h: (x > 0, x, h),
+    }.get(name, lambda x, h: (x + h,))
+
+    @final
+    class OneFunction(Cell):
+        gates = ("new",)
+
+        def step(self, x_BG, state):
+            return HiddenState(function(*arguments(x_BG, state.h_BH)))
+
+    trace_cell(OneFunction(3, 4, "input"))
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """A copy of the project with each file and row of the section where it says."""
+    root = tmp_path_factory.mktemp("project")
+    for folder in ("src/charlab", "conf", "tests/cells"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+    for file in ("train.py", "pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
+        shutil.copy(ROOT / file, root / file)
+    for block in [*blocks("python"), *blocks("yaml")]:
+        if block.startswith("# "):
+            path = block.partition("\n")[0].removeprefix("# ")
+            assert path in ("src/charlab/cells/mgu.py", "conf/model/mgu.yaml")
+            (root / path).write_text(block, "utf-8")
+
+    def add(path, before, text):
+        whole = (root / path).read_text("utf-8")
+        place = whole.index(before)
+        (root / path).write_text(whole[:place] + text + whole[place:], "utf-8")
+
+    add("src/charlab/cells/__init__.py", '    "custom_rnn"', block_of("python", '    "mgu"'))
+    add("tests/cells/table.py", "    *(\n        Row(\n", block_of("python", "    Row("))
+    add("tests/cells/numpy_cells.py", "def run(", block_of("python", "def mgu") + "\n\n")
+    return root
+
+
+def call(root, *words):
+    environment = os.environ | {"PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_who_follows_the_section_trains_the_cell(followed):
+    names = write_names(followed)
+    where = (f"data.path={names}", f"paths.runs={followed / 'runs'}", "paths.cache=cache")
+    (command,) = re.findall(r"^python (train\.py model=mgu)$", OWN_CELL, re.MULTILINE)
+    shown = call(followed, *command.split(), *TINY, *where)
+    (record,) = followed.glob("runs/*/*/run.json")
+    model = yaml.safe_load(record.read_text("utf-8"))["model"]
+    assert model["num_params"] > 0
+    assert model["engine"] == ENGINE
+    assert re.search(rf"^engine +{ENGINE}\b", shown, re.MULTILINE)
+    metrics = rows(record.with_name("metrics.jsonl"))
+    losses = [row["train/loss"] for row in metrics if "train/loss" in row]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_who_follows_the_section_has_conformance_tests(followed):
+    (command,) = re.findall(r"`(pytest tests/cells -k mgu)`", OWN_CELL)
+    told = call(followed, "-m", *command.split(), "-n", "0", "-p", "no:cacheprovider")
+    assert int(re.search(r"(\d+) passed", told)[1]) >= 15
+
+
+# ------------------------------------------------------------------------------------ its commands
+@pytest.mark.parametrize("line", re.findall(r"^python train\.py(.*)$", README, re.MULTILINE))
+def test_the_commands_of_readme_compose(line, tmp_path, monkeypatch):
     monkeypatch.setitem(CELLS, "mgu", ("charlab.cells.mgu", "MGU"))
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "mgu.yaml").write_text(shown("yaml", "conf/model/mgu.yaml"))
-    config = Composer(ROOT / "conf", "config", tmp_path).compose(["model=mgu"])
-    assert OmegaConf.to_container(config.model)["cell"] == "mgu"
-
-
-@pytest.mark.parametrize("line", re.findall(r"^python train\.py(.*)$", README, re.MULTILINE))
-def test_the_commands_of_readme_compose(line, tmp_path):
+    (tmp_path / "model" / "mgu.yaml").write_text(block_of("yaml", "# conf/model/mgu.yaml"))
     words = [word for word in line.split("#")[0].split() if word not in ("--help", "-m")]
     words = [word for word in words if not word.startswith("data.path=")]
-    composer = Composer(ROOT / "conf", "config", None)
+    composer = Composer(ROOT / "conf", "config", tmp_path)
     jobs = composer.jobs(words) if "-m" in line.split() else [words]
-    assert all(composer.compose(job).model.cell in CELLS for job in jobs)
+    for job in jobs:
+        assert OmegaConf.to_container(composer.compose(job).model)["cell"] in CELLS

@@ -110,7 +110,7 @@ def test_other_precisions_train(tmp_path, precision):
 
 @pytest.mark.parametrize(
     "model",
-    ["rnn", "lstm", "custom_rnn", "custom_gru", "custom_lstm"],
+    ["rnn", "lstm", "custom_rnn", "custom_gru", "custom_lstm", "mlstm"],
 )
 def test_every_cell_trains_two_layers_with_all_options(tmp_path, model):
     exit_code, run = train(

@@ -108,8 +108,11 @@ def sample_command(
 
     from charlab.restore import restore
     from charlab.sampling import sample
+    from charlab.threads import choose_threads
 
     restored = restore(run, overrides, checkpoint)
+    hidden_size, asked = restored.model.record["hidden_size"], restored.config.trainer.num_threads
+    choose_threads(num_samples * max(1, len(prompts)), hidden_size, asked)
     for prompt in prompts:
         for character in restored.vocabulary.unknown(restored.vocabulary.clean_prompt(prompt)):
             click.echo(

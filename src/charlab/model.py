@@ -6,6 +6,7 @@ is run, is settled in `build_model`.
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast, final
 
 import torch
@@ -15,8 +16,11 @@ from charlab.cells.base import Layer
 from charlab.cells.initialisers import initialise
 from charlab.config.schema import ModelConfig
 from charlab.engine import build_layer
+from charlab.engine.reference import CellLayer
 from charlab.errors import UsageError
 from charlab.types import ModelState
+
+TORCH = "torch"  # what runs torch's own layers
 
 
 @final
@@ -43,12 +47,14 @@ class CharModel(nn.Module):
         hidden_size = layers[-1].hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.layers: Iterable[Layer] = cast(Iterable[Layer], nn.ModuleList(layers))
+        self.engine: str | None = None  # what runs the layers, once it is settled
         self.dropout = nn.Dropout(dropout)
         sizes = [embedding_size] + [layer.hidden_size for layer in layers]
         self.norms = nn.ModuleList(
             nn.LayerNorm(size) if layer_norm else nn.Identity() for size in sizes
         )
-        narrow = tie_weights and embedding_size != hidden_size
+        self.has_norms = layer_norm
+        self.has_projection = narrow = tie_weights and embedding_size != hidden_size
         self.projection = (
             nn.Linear(hidden_size, embedding_size, bias=False) if narrow else nn.Identity()
         )
@@ -72,11 +78,20 @@ class CharModel(nn.Module):
         """Logits [T, B, V] and the state after the chunk."""
         y_TBH = self.embedding(tokens_TB)
         after = []
-        for layer, norm, layer_state in zip(self.layers, self.norms, state):
-            y_TBH, layer_state = layer(self.dropout(norm(y_TBH)), layer_state)
+        for number, (layer, layer_state) in enumerate(zip(self.layers, state)):
+            y_TBH, layer_state = layer(self._prepared(y_TBH, number), layer_state)
             after.append(layer_state)
-        logits_TBV = self.head(self.projection(self.dropout(self.norms[-1](y_TBH))))
-        return logits_TBV, tuple(after)
+        y_TBH = self._prepared(y_TBH, len(after))
+        if self.has_projection:
+            y_TBH = self.projection(y_TBH)
+        return self.head(y_TBH), tuple(after)
+
+    def _prepared(self, y_TBH: Tensor, number: int) -> Tensor:
+        """The input of layer `number`, or of the logits where it is the number of layers."""
+        # what does nothing is not called: a step for one character would take notably longer
+        if self.has_norms:
+            y_TBH = self.norms[number](y_TBH)
+        return self.dropout(y_TBH) if self.training else y_TBH
 
     @property
     def num_params(self) -> int:
@@ -88,20 +103,36 @@ class CharModel(nn.Module):
         with torch.no_grad():
             return sum(part.numel() for state in self.initial_state(1) for part in state)
 
+    def settle(self, device_type: str, dtype: torch.dtype) -> list[str]:
+        """Prepare what runs the cells there, so that `engine` names it; what there is to say of it.
+
+        Takes seconds where code has to be compiled. Raises UsageError where model.engine asks for
+        what cannot be had.
+        """
+        found = [
+            layer.settle(device_type, dtype)
+            for layer in self.layers
+            if isinstance(layer, CellLayer)
+        ]
+        self.engine = ", ".join(dict.fromkeys(name for name, _ in found)) or TORCH
+        return list(dict.fromkeys(notice for _, notice in found if notice is not None))
+
     @property
-    def record(self) -> dict[str, int]:
-        """Its size, as plain entries for run.json and the loggers."""
+    def record(self) -> dict[str, Any]:
+        """Its size, and what runs it, as plain entries for run.json."""
         return {
             "num_params": self.num_params,
             "state_size": self.state_size,
             "hidden_size": [layer.hidden_size for layer in self.layers][-1],
             "num_layers": sum(1 for _ in self.layers),
+            "engine": self.engine,
         }
 
     @property
     def metrics(self) -> dict[str, float]:
         """Its size by metric name."""
-        return {f"model/{name}": float(value) for name, value in self.record.items()}
+        sizes = ((name, value) for name, value in self.record.items() if name != "engine")
+        return {f"model/{name}": float(value) for name, value in sizes}
 
     @torch.no_grad()
     def initialise(self, name: str, seed: int) -> None:
@@ -132,16 +163,19 @@ def _fan_in_uniform(weight: Tensor, generator: Generator) -> None:
     nn.init.uniform_(weight, -bound, bound, generator)
 
 
-def build_model(config: ModelConfig, vocab_size: int, seed: int) -> CharModel:
+def build_model(
+    config: ModelConfig, vocab_size: int, seed: int, cache: Path | None = None
+) -> CharModel:
     """The model of a configuration, its weights drawn from the seed.
 
+    cache: folder of compiled code; None: the one that paths.cache is by default.
     Raises UsageError where no hidden size comes near `model.match_params`.
     """
     hidden_size = config.hidden_size
     if config.match_params is not None:
         hidden_size = solve_hidden_size(config, vocab_size, round(config.match_params))
     with torch.random.fork_rng(devices=[]):  # torch's constructors draw weights of their own
-        model = _assemble(config, vocab_size, hidden_size)
+        model = _assemble(config, vocab_size, hidden_size, cache)
     model.initialise(config.init, seed)
     return model
 
@@ -181,10 +215,15 @@ def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> 
     return min(candidates, key=lambda size: abs(count(size) - num_params))
 
 
-def _assemble(config: ModelConfig, vocab_size: int, hidden_size: int) -> CharModel:
+def _assemble(
+    config: ModelConfig, vocab_size: int, hidden_size: int, cache: Path | None = None
+) -> CharModel:
     inputs = [config.embedding_size] + [hidden_size] * (config.num_layers - 1)
     options = cell_options(config)
-    layers = [build_layer(config.cell, size, hidden_size, options) for size in inputs]
+    layers = [
+        build_layer(config.cell, size, hidden_size, options, config.engine, cache)
+        for size in inputs
+    ]
     return CharModel(
         layers,
         vocab_size,

@@ -53,7 +53,7 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
         vocabulary = vocabulary_from_plain(checkpoint["charlab"]["vocabulary"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} has no vocabulary", expected="a checkpoint of charlab") from error
-    model = build_model(config.model, len(vocabulary), config.seed)
+    model = build_model(config.model, len(vocabulary), config.seed, Path(config.paths.cache))
     load_weights(model, checkpoint, path)
     return Restored(path, record, config, vocabulary, model.eval())
 

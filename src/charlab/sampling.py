@@ -5,7 +5,7 @@ never read again. Draws come from a generator of their own, so sampling during t
 nothing about the training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -14,6 +14,10 @@ from torch import Generator, Tensor
 
 from charlab.errors import TrainingDiverged
 from charlab.types import ModelState
+
+# Most characters, and most logits, between two looks at whether the logits are finite.
+CHECK_EVERY, CHECK_AT_ONCE = 64, 2**20
+NOISE_AT_ONCE = 2**14  # random numbers made together: few steps of many rows, many steps of few
 
 
 class StepModel(Protocol):
@@ -79,6 +83,52 @@ class Filter:
         return logits_NV
 
 
+@final
+class _Draw:
+    """An id for every row of logits, one temperature a row."""
+
+    def __init__(
+        self, codec: Codec, temperatures: Sequence[float], keep: Filter, device: torch.device
+    ) -> None:
+        self.keep = keep
+        self.banned = torch.tensor(list(codec.unsampled_ids), dtype=torch.int64, device=device)
+        self.greedy_N = torch.tensor([t == 0 for t in temperatures], device=device)
+        self.scale_N1 = torch.tensor([t or 1.0 for t in temperatures], device=device)[:, None]
+        self.has_banned = len(self.banned) > 0
+        self.has_greedy = 0 in temperatures
+        self.is_plain = keep == Filter() and set(temperatures) <= {0, 1}
+
+    def __call__(self, logits_NV: Tensor, noise_NV: Tensor) -> Tensor:
+        """Ids [N]. The noise is Exp(1): of clocks that ring after noise / p, v is first by p[v].
+
+        torch.multinomial draws the same, but checks p first, which takes longer than all of this.
+        """
+        if self.has_banned:
+            logits_NV = logits_NV.index_fill(1, self.banned, -torch.inf)
+        if self.is_plain:
+            probs_NV = logits_NV.softmax(-1)
+        else:
+            # the likeliest at 0, so that a tiny temperature divides into -inf, not into inf
+            logits_NV = logits_NV - logits_NV.amax(-1, keepdim=True)
+            probs_NV = self.keep(logits_NV / self.scale_N1).softmax(-1)
+        ids_N = (probs_NV / noise_NV).argmax(-1)
+        return torch.where(self.greedy_N, logits_NV.argmax(-1), ids_N) if self.has_greedy else ids_N
+
+
+def _noise(like_NV: Tensor, num_steps: int, generator: Generator) -> Iterator[Tensor]:
+    """Exp(1) numbers [N, V] for each step, from the generator as `exponential_` takes them."""
+    if like_NV.device.type != "cpu":
+        for _ in range(num_steps):
+            yield torch.empty_like(like_NV).exponential_(generator=generator)
+        return
+    at_once = max(1, NOISE_AT_ONCE // like_NV.numel())
+    for start in range(0, num_steps, at_once):
+        shape = (min(at_once, num_steps - start), *like_NV.shape)
+        # the same numbers as exponential_, which computes them one by one
+        uniform = torch.empty(shape, dtype=torch.float64).uniform_(generator=generator)
+        yield from uniform.neg_().log1p_().neg_().to(like_NV.dtype).unbind()
+
+
 @torch.inference_mode()
 def sample(
     model: StepModel,
@@ -99,32 +149,19 @@ def sample(
     model's device. The model comes back in the mode it was in.
     Raises TrainingDiverged where the model gives NaN.
     """
+    labels = [(prompt, t) for prompt in prompts for t in temperatures for _ in range(num_samples)]
+    draw = _Draw(codec, [t for _, t in labels], Filter(top_k, top_p), generator.device)
+    rows = len(temperatures) * num_samples
     was_training = model.training
     model.eval()
-    device = generator.device
-    rows = len(temperatures) * num_samples
     try:
-        primed = [_read(model, codec, prompt, rows, device) for prompt in prompts]
+        primed = [_read(model, codec, prompt, rows, generator.device) for prompt in prompts]
         logits_NV = torch.cat([logits for logits, _ in primed])
         state = _join([state for _, state in primed])
-        temperature_N = (
-            torch.tensor(temperatures, device=device)
-            .repeat_interleave(num_samples)
-            .repeat(len(prompts))
-        )
-        ids_NL = _continue(
-            model,
-            codec,
-            generator,
-            logits_NV,
-            state,
-            temperature_N,
-            max_length,
-            Filter(top_k, top_p),
-        )
+        noise = _noise(logits_NV.float(), max_length, generator)
+        ids_NL = _continue(model, draw, noise, codec.eos_id, logits_NV, state)
     finally:
         model.train(was_training)
-    labels = [(prompt, t) for prompt in prompts for t in temperatures for _ in range(num_samples)]
     return [
         Sample(prompt, t, *_text(codec, prompt, ids))
         for (prompt, t), ids in zip(labels, ids_NL.tolist(), strict=True)
@@ -148,41 +185,44 @@ def _join(states: Sequence[ModelState]) -> ModelState:
 
 def _continue(
     model: StepModel,
-    codec: Codec,
-    generator: Generator,
+    draw: _Draw,
+    noise: Iterable[Tensor],
+    eos_id: int | None,
     logits_NV: Tensor,
     state: ModelState,
-    temperature_N: Tensor,
-    max_length: int,
-    keep: Filter,
 ) -> Tensor:
-    """Ids drawn, [N, at most max_length]; what follows a row's end is to be ignored."""
-    banned = torch.tensor(list(codec.unsampled_ids), device=logits_NV.device, dtype=torch.int64)
-    greedy_N = temperature_N == 0
-    scale_N1 = torch.where(greedy_N, 1.0, temperature_N)[:, None]
-    ended_N = torch.zeros_like(greedy_N)
+    """Ids drawn, [N, as many as there is noise for]; what follows a row's end is to be ignored."""
+    ended_N = torch.zeros(len(logits_NV), dtype=torch.bool, device=logits_NV.device)
+    check_every = max(1, min(CHECK_EVERY, CHECK_AT_ONCE // logits_NV.numel()))
     drawn: list[Tensor] = []
-    while True:
-        if not bool(logits_NV.isfinite().all()):
-            raise TrainingDiverged(
-                "there is nothing to sample: the model's logits are not finite",
-                expected="a model whose training did not diverge",
-                hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
-            )
-        logits_NV = logits_NV.float().index_fill(1, banned, -torch.inf)
-        # the likeliest at 0, so that a tiny temperature divides into -inf, not into inf
-        logits_NV = logits_NV - logits_NV.max(-1, keepdim=True).values
-        probs_NV = keep(logits_NV / scale_N1).softmax(-1)
-        ids_N = torch.multinomial(probs_NV, 1, generator=generator)[:, 0]
-        ids_N = torch.where(greedy_N, logits_NV.argmax(-1), ids_N)
+    unchecked: list[Tensor] = []
+    for noise_NV in noise:
+        if drawn:
+            logits_1NV, state = model(drawn[-1][None], state)
+            logits_NV = logits_1NV[0]
+        logits_NV = logits_NV.float()
+        ids_N = draw(logits_NV, noise_NV)
         drawn.append(ids_N)
-        if codec.eos_id is not None:
-            ended_N |= ids_N == codec.eos_id
-        if len(drawn) == max_length or bool(ended_N.all()):
-            break
-        logits_1NV, state = model(ids_N[None], state)
-        logits_NV = logits_1NV[0]
+        unchecked.append(logits_NV)
+        if len(unchecked) == check_every:
+            _check_finite(unchecked)
+            unchecked.clear()
+        if eos_id is not None:
+            ended_N |= ids_N == eos_id
+            if bool(ended_N.all()):
+                break
+    _check_finite(unchecked)
     return torch.stack(drawn, 1)
+
+
+def _check_finite(logits: Sequence[Tensor]) -> None:
+    # many at once: looking takes as long as a step, and waits for a GPU
+    if logits and not bool(torch.stack(tuple(logits)).isfinite().all()):
+        raise TrainingDiverged(
+            "there is nothing to sample: the model's logits are not finite",
+            expected="a model whose training did not diverge",
+            hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
+        )
 
 
 def _text(codec: Codec, prompt: str, ids: Sequence[int]) -> tuple[str, bool]:

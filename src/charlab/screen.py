@@ -76,6 +76,7 @@ def show_setup(
     config: Config,
     data: DataSet,
     model: CharModel,
+    notices: Sequence[str],
     run: Run,
     tracking: Tracking,
     trainer: Trainer,
@@ -109,6 +110,8 @@ def show_setup(
                     "device",
                     f"{device_name(trainer)} · {_threads()} · {config.trainer.precision}",
                 ),
+                ("engine", size["engine"]),
+                *(("note", f"[yellow]{escape(note)}[/]") for note in notices),
                 ("run", escape(str(run.path))),
                 (
                     "W&B",

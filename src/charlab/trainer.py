@@ -32,6 +32,16 @@ def accelerator_of(config: TrainerConfig) -> str:
     return "gpu" if torch.cuda.device_count() > 0 else "cpu"
 
 
+def where_it_runs(config: TrainerConfig) -> tuple[str, torch.dtype]:
+    """(type of the device, type of the weights and states) of the Trainer of a configuration."""
+    dtype = torch.float64 if config.precision == "64-true" else torch.float32
+    accelerator = accelerator_of(config)
+    if accelerator == "auto" and torch.backends.mps.is_available():
+        return "mps", dtype
+    is_gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+    return "cuda" if is_gpu else "cpu", dtype
+
+
 def check_devices(config: TrainerConfig) -> None:
     """Raises UsageError where what is asked for is not there."""
     if accelerator_of(config) == "gpu" and torch.cuda.device_count() < config.devices:

@@ -2,7 +2,8 @@
 
 Nothing here knows charlab. Weights come by (role, gate): ("input", g) is W [H, I],
 ("recurrent", g) is U [H, H], ("input_bias", g) and ("recurrent_bias", g) are b and c [H], absent
-where a form has none. x is [T, B, I]; a state is a list of arrays [B, H] whose first is the output.
+where a form has none; ("own", name) is another parameter of a cell. x is [T, B, I]; a state is a
+list of arrays [B, H] whose first is the output.
 """
 
 from functools import partial
@@ -59,6 +60,12 @@ def lstm(p, x, h, c):
     o = sigmoid(p.both("output", x, h))
     c = f * c + i * np.tanh(p.both("new", x, h))
     return o * np.tanh(c), c
+
+
+def mlstm(p, x, h, c):
+    """Krause et al. 2016: what an LSTM reads of h is scaled by x, unit by unit."""
+    m = p.from_input("multiplier", x) * p.from_hidden("multiplier", h)
+    return lstm(p, x, m, c)
 
 
 def run(step, weights, x_TBI, state):

@@ -13,11 +13,14 @@ from torch import nn
 
 from charlab.cells.base import Layer
 from charlab.engine import build_layer
+from charlab.engine.cpu.build import find_compiler
 
 from . import numpy_cells
 
 T, B, I, H, V = 6, 3, 4, 5, 7  # noqa: E741
 BIASES = ("both", "input", "none")
+# all that can run a cell here; torch's own layers run themselves
+ENGINES = ("reference", "eager", *(["compiled"] if find_compiler() else []))
 
 
 class Row(NamedTuple):
@@ -77,11 +80,27 @@ ROWS = [
         )
         for bias in BIASES
     ),
+    *(
+        Row("mlstm", {"forget_bias": 1.0, "bias": bias}, numpy_cells.mlstm, num_params(5, bias))
+        for bias in BIASES
+    ),
+]
+
+
+# every row under every engine that can run it
+CASES = [
+    (row, engine)
+    for row in ROWS
+    for engine in (["auto"] if row.cell in ("gru", "lstm", "rnn") else ENGINES)
 ]
 
 
 def row_id(row: Row) -> str:
     return "-".join(map(str, (row.cell, *row.options.values())))
+
+
+def case_id(case: object) -> str:
+    return row_id(case) if isinstance(case, Row) else str(case)
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -101,6 +120,7 @@ def randomise(module: nn.Module) -> nn.Module:
     return module
 
 
-def build(row: Row, input_size: int = I, hidden_size: int = H) -> Layer:
+def build(row: Row, input_size: int = I, hidden_size: int = H, *, engine: str = "auto") -> Layer:
     """The layer in float64, with random parameters."""
-    return randomise(build_layer(row.cell, input_size, hidden_size, row.options).double())
+    layer = build_layer(row.cell, input_size, hidden_size, row.options, engine)
+    return randomise(layer.double())

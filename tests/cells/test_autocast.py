@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from .table import ROWS, B, I, T, build, random, row_id
+from .table import CASES, B, I, T, build, case_id, random
 
-every_row = pytest.mark.parametrize("row", ROWS, ids=row_id)
+every_case = pytest.mark.parametrize(("row", "engine"), CASES, ids=case_id)
 
 
 def run(layer, x_TBI, mixed):
@@ -17,9 +17,9 @@ def run(layer, x_TBI, mixed):
     return (y_TBH, again_TBH), (between, after), torch.autograd.grad(loss, layer.parameters())
 
 
-@every_row
-def test_the_state_stays_in_float32_and_values_are_near_those_of_float32(row):
-    layer = build(row).float()
+@every_case
+def test_the_state_stays_in_float32_and_values_are_near_those_of_float32(row, engine):
+    layer = build(row, engine=engine).float()
     x_TBI = random(T, B, I).float()
     outputs, states, gradients = run(layer, x_TBI, mixed=True)
     expected, expected_states, expected_gradients = run(layer, x_TBI, mixed=False)
@@ -34,9 +34,11 @@ def test_the_state_stays_in_float32_and_values_are_near_those_of_float32(row):
         assert (got - right).norm() <= 0.1 * right.norm() + 1e-3
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if "custom" in row.cell], ids=row_id)
-def test_the_state_holds_more_than_bfloat16_does(row):
-    layer = build(row).float()
+@pytest.mark.parametrize(
+    ("row", "engine"), [case for case in CASES if case[1] != "auto"], ids=case_id
+)
+def test_the_state_holds_more_than_bfloat16_does(row, engine):
+    layer = build(row, engine=engine).float()
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         _, state = layer(random(T, B, I).float(), layer.initial_state(B))
     for part in state:

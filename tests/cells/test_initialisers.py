@@ -21,6 +21,7 @@ LAYERS = {
     "rnn": {"nonlinearity": "tanh"},
     "custom_gru": {"bias": "both", "reset": "after", "update_gate": "keep"},
     "custom_lstm": {"forget_bias": 1.0, "bias": "both"},
+    "mlstm": {"forget_bias": 1.0, "bias": "both"},
     "custom_rnn": {"nonlinearity": "tanh", "bias": "both"},
 }
 
@@ -89,7 +90,12 @@ def test_writes_the_distribution_of_its_name_into_every_block(name, cell):
 @pytest.mark.parametrize("forget_bias", [0.0, 1.0, -2.5])
 @pytest.mark.parametrize(
     ("cell", "options"),
-    [("lstm", {}), ("custom_lstm", {"bias": "both"}), ("custom_lstm", {"bias": "input"})],
+    [
+        ("lstm", {}),
+        ("custom_lstm", {"bias": "both"}),
+        ("custom_lstm", {"bias": "input"}),
+        ("mlstm", {"bias": "both"}),
+    ],
 )
 def test_forget_bias_is_the_sum_of_both(name, forget_bias, cell, options):
     """Input and recurrent bias of that gate add up to the value asked for; others are left."""

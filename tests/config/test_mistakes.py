@@ -55,7 +55,7 @@ MISTAKES = [
     ("callbacks.samples.prompts={a:1}", "callbacks.samples.prompts"),
     # groups and choices
     ("model=custom_gur", "model has no choice 'custom_gur'; did you mean custom_gru?",
-     "custom_gru, custom_lstm, custom_rnn, gru, lstm, rnn", "try       model=custom_gru"),
+     "one of custom_gru, custom_lstm, custom_rnn, gru, ", "try       model=custom_gru"),
     ("modle=gru", "modle is not an option; did you mean model?", "try       model=gru"),
     ("experiment=names_gur", "did you mean names_gru?", "names_gru, notebook_enwik8_custom_gru"),
     ("model=null", "model has no choice null"),

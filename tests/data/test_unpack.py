@@ -6,7 +6,6 @@ import hashlib
 import io
 import lzma
 import resource
-import subprocess
 import sys
 import zipfile
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ import pytest
 import zstandard
 
 from charlab.data import unpack
-from charlab.data.cache import locked, writing
 from charlab.data.report import SilentReport
 from charlab.data.unpack import form_of, plain_text
 from charlab.errors import UsageError
@@ -242,48 +240,3 @@ def test_a_plain_file_needs_no_cache(tmp_path):
     path = written(tmp_path, TEXT, "a.txt")
     cache = written(tmp_path, b"a file", "cache") / "inside"
     assert read(path, cache).path == path
-
-
-# ----------------------------------------------------------------------------- files of the cache
-def test_a_file_that_is_not_finished_is_nowhere(tmp_path):
-    path = tmp_path / "a"
-    with pytest.raises(KeyboardInterrupt), writing(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-    with writing(path) as file:
-        file.write(b"all ")
-        file.write(b"of it")
-        assert not path.exists()
-    assert path.read_bytes() == b"all of it"
-    assert file.sha256 == hashlib.sha256(b"all of it").hexdigest()
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_who_waits_for_another_says_so_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("charlab.data.cache.QUIET_WAIT_S", 0.01)
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from charlab.data.cache import locked; from charlab.data.report import SilentReport\n"
-        "with locked(Path(sys.argv[1]), 'x', SilentReport()):\n"
-        "    print('locked', flush=True); sys.stdin.readline()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "a")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with holder:
-        assert holder.stdout.readline() == "locked\n"
-        lines = []
-
-        class Release:
-            def note(self, line):
-                lines.append(line)
-                holder.stdin.write("go\n")
-                holder.stdin.flush()
-
-        with locked(tmp_path / "a", "fetching it", Release()):
-            pass
-    assert lines == ["another process is fetching it: waiting for it"]

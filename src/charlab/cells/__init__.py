@@ -12,4 +12,5 @@ CELLS: dict[str, tuple[str, str]] = {
     "custom_rnn": ("charlab.cells.custom_rnn", "CustomRNN"),
     "custom_gru": ("charlab.cells.custom_gru", "CustomGRU"),
     "custom_lstm": ("charlab.cells.custom_lstm", "CustomLSTM"),
+    "mlstm": ("charlab.cells.mlstm", "MLSTM"),
 }

@@ -23,6 +23,7 @@ from charlab.config.schema_output import CallbacksConfig, LoggerConfig
 
 # ------------------------------------------------------------------------------------------ model
 INITIALISERS = ("torch", "uniform", "xavier", "orthogonal")
+ENGINES = ("auto", "compiled", "eager", "reference")
 
 
 @dataclass
@@ -41,6 +42,11 @@ class ModelConfig:
     init: str = option("torch", "initialiser of the recurrent weights", choices=INITIALISERS)
     match_params: Optional[float] = option(
         None, "solve hidden_size so that the model has this many parameters", gt=0
+    )
+    engine: str = option(
+        "auto",
+        "what runs a cell that is a step function; auto takes the fastest that can",
+        choices=ENGINES,
     )
 
 
@@ -68,6 +74,11 @@ class CustomRNNConfig(RNNConfig):
 @dataclass
 class CustomLSTMConfig(LSTMConfig):
     bias: str = option("both", BIAS_HELP, choices=BIAS_FORMS)
+
+
+@dataclass
+class MLSTMConfig(LSTMConfig):
+    bias: str = option("input", BIAS_HELP, choices=BIAS_FORMS)
 
 
 @dataclass
@@ -195,6 +206,7 @@ SCHEMAS: dict[str, type] = {
     "model/custom_gru": CustomGRUConfig,
     "model/custom_rnn": CustomRNNConfig,
     "model/custom_lstm": CustomLSTMConfig,
+    "model/mlstm": MLSTMConfig,
     "data/names": NamesConfig,
     "data/enwik8": Enwik8Config,
     "data/enwik8_chars": Enwik8CharsConfig,

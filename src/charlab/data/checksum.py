@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from charlab.data.cache import read_note, write_note
 from charlab.data.report import Report
+from charlab.files import read_note, write_note
 
 BLOCK_BYTES = 1 << 20
 

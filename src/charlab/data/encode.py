@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlab.data.blocks import BLOCK_BYTES, blocks_of
-from charlab.data.cache import HashingWriter, read_note, write_note
 from charlab.data.entries import made_once
 from charlab.data.mapped import MappedIds
 from charlab.data.order import Ids
@@ -24,6 +23,7 @@ from charlab.data.report import Progress, Report
 from charlab.data.splits import SPLITS, Cuts
 from charlab.data.symbols import NUM_BYTES, NUM_CODE_POINTS, StreamVocabulary
 from charlab.errors import UsageError
+from charlab.files import HashingWriter, read_note, write_note
 
 METHOD = 1  # the version of what is done here
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from charlab.data.cache import HashingWriter, locked, read_note, write_note, writing
 from charlab.data.checksum import remember, sha256_of
 from charlab.data.report import Report
+from charlab.files import HashingWriter, locked, read_note, write_note, writing
 
 
 @final
@@ -41,7 +41,7 @@ def made_once(
     entry = _sound(path, cache, report)
     if entry is not None:
         return entry
-    with locked(path, doing, report):
+    with locked(path, doing, report.note):
         entry = _sound(path, cache, report)  # made while this process waited
         if entry is not None:
             return entry

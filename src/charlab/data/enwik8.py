@@ -4,12 +4,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from charlab.config.schema_data import Enwik8Config
-from charlab.data.cache import locked, writing
 from charlab.data.checksum import remember
 from charlab.data.fetch import FetchError, fetch
 from charlab.data.report import Report
 from charlab.data.unpack import PlainText, TooLong, UnpackError, plain_text, unpack
 from charlab.errors import UsageError
+from charlab.files import locked, writing
 
 SUFFIXES = ("", ".zip", ".gz", ".bz2", ".xz", ".zst")
 FORMS = "enwik8, enwik8.zip, .gz, .bz2, .xz or .zst"
@@ -27,7 +27,7 @@ def find_enwik8(config: Enwik8Config, cache: Path, report: Report) -> tuple[Plai
     folder = cache / "enwik8"
     found = _in_folder(folder)
     if found is None:
-        with locked(folder / "enwik8", "fetching enwik8", report):
+        with locked(folder / "enwik8", "fetching enwik8", report.note):
             found = _in_folder(folder)  # fetched while this process waited
             if found is None:
                 found = folder / "enwik8"

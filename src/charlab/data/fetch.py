@@ -8,8 +8,8 @@ from typing import final
 import requests
 import urllib3
 
-from charlab.data.cache import disk, write_all
 from charlab.data.report import Report
+from charlab.files import disk, write_all
 
 TRIES = 5
 # before the second try, doubled before each one after it

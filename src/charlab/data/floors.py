@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
-from charlab.data.cache import read_note, write_note
+from charlab.files import read_note, write_note
 
 
 @final

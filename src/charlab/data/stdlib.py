@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from charlab.data.cache import HashingWriter
 from charlab.data.entries import made_once
 from charlab.data.report import Progress, Report
 from charlab.errors import UsageError
+from charlab.files import HashingWriter
 
 METHOD = 1  # the version of what is done here
 # folders that are not the standard library's source

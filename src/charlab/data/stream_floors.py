@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlab.data.blocks import blocks_of
-from charlab.data.cache import locked
 from charlab.data.compressors import COMPRESSORS, compressed_sizes
 from charlab.data.floors import Floor, Floors, cached_floors, read_floors
 from charlab.data.memory import give_back
@@ -16,6 +15,7 @@ from charlab.data.ngram import NgramModel
 from charlab.data.report import Report, SilentReport
 from charlab.data.splits import Split
 from charlab.data.stream_corpus import StreamCorpus
+from charlab.files import locked
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 # What keeps the first run short and the memory of the counts below 400 MB.
@@ -37,7 +37,7 @@ def cached_stream_floors(corpus: StreamCorpus, cache: Path, report: Report) -> F
     labels = [*(f"{order}-gram" for order in ORDERS), *COMPRESSORS]
     floors = read_floors(path, labels)
     if floors is None:
-        with locked(path, f"computing the floors of {corpus.name}", report):
+        with locked(path, f"computing the floors of {corpus.name}", report.note):
             floors = cached_floors(path, labels, lambda: stream_floors(corpus, report))
         give_back()
     return floors

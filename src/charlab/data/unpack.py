@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast, final
 
-from charlab.data.cache import HashingWriter
 from charlab.data.checksum import sha256_of
 from charlab.data.entries import made_once
 from charlab.data.report import Progress, Report
 from charlab.data.textfile import empty, unreadable
 from charlab.errors import UsageError
+from charlab.files import HashingWriter
 
 Form = Literal["plain", "zip", "gz", "bz2", "xz", "zst"]
 

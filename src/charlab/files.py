@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -15,20 +15,24 @@ from typing import Any, final
 
 from filelock import FileLock, Timeout
 
-from charlab.data.report import Report
 from charlab.errors import UsageError
 
 # A process that waits for longer than this says so.
 QUIET_WAIT_S = 2.0
 
 
+@final
+class Unwritable(UsageError):
+    """The cache folder cannot be written."""
+
+
 @contextmanager
 def disk(path: Path) -> Iterator[None]:
-    """UsageError in place of an OSError: `path`, which is in the cache, cannot be written."""
+    """Unwritable in place of an OSError: `path` is in the cache."""
     try:
         yield
     except OSError as error:
-        raise UsageError(
+        raise Unwritable(
             f"cannot write {path}",
             expected="paths.cache is a folder that can be written, on a disk with room",
             got=error.strerror or str(error),
@@ -38,10 +42,11 @@ def disk(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(path: Path, doing: str, report: Report) -> Iterator[None]:
+def locked(path: Path, doing: str, say: Callable[[str], None]) -> Iterator[None]:
     """Be the only process in here for `path`; a wait of any length is said in one line.
 
     doing  what the process that was first is at, "fetching enwik8"
+    say    shows a line to the user
 
     The lock falls with the process that holds it, however that ends.
     """
@@ -51,7 +56,7 @@ def locked(path: Path, doing: str, report: Report) -> Iterator[None]:
         try:
             lock.acquire(timeout=QUIET_WAIT_S)
         except Timeout:
-            report.note(f"another process is {doing}: waiting for it")
+            say(f"another process is {doing}: waiting for it")
             lock.acquire()
     try:
         yield
@@ -62,7 +67,7 @@ def locked(path: Path, doing: str, report: Report) -> Iterator[None]:
 def write_all(file: FileIO, block: bytes, path: Path) -> None:
     """Write the block to a file without a buffer: what fails fails here, not when it is closed.
 
-    UsageError where the disk is full.
+    Unwritable where the disk is full.
     """
     left = memoryview(block)
     with disk(path):
@@ -81,7 +86,7 @@ class HashingWriter:
         self.num_bytes = 0
 
     def write(self, block: bytes) -> None:
-        """UsageError where the disk is full."""
+        """Unwritable where the disk is full."""
         write_all(self._file, block, self._path)
         self._digest.update(block)
         self.num_bytes += len(block)

@@ -1,0 +1,1 @@
+"""The compiled engine for CPUs: from a cell's program to C++ that runs a whole chunk."""

@@ -1,0 +1,1 @@
+"""The engine for GPUs: from a cell's program to Triton kernels, and what launches them."""

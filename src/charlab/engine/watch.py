@@ -1,0 +1,198 @@
+"""Follows numbers through operations of torch: what each new one is, as a node of a graph.
+
+A step is elementwise if numbers only ever meet others of their own row and unit.
+"""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from charlab.engine.graph import Graph
+from charlab.engine.lowering import CONSTANTS, ELEMENTWISE, EMPTY, MOVING, Lower
+from charlab.engine.shadow import EVERY, NUM_ROWS, Codes, NotElementwise, Shadow
+
+aten: Any = torch.ops.aten
+
+
+@final
+class Watch(TorchDispatchMode):
+    """Within it, every operation either writes its result's codes or raises NotElementwise.
+
+    in_backward: sums over rows are those of a shared parameter's gradient
+    """
+
+    def __init__(self, graph: Graph, shadow: Shadow) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = graph
+        self.shadow = shadow
+        self.in_backward = False
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to say it in torch's usual way loads torch._dynamo, which takes seconds
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in ELEMENTWISE:
+            return self._elementwise(func, ELEMENTWISE[func], args, kwargs)
+        if func in CONSTANTS:
+            return self._fill(func, args, kwargs, CONSTANTS[func](*args, **kwargs))
+        if func in MOVING:
+            return self._move(func, args, kwargs)
+        if func is aten.sum.dim_IntList and self.in_backward:
+            return self._sum(func, args, kwargs)
+        if func in (aten.slice_backward.default, aten.select_backward.default):
+            return self._place(func, args)
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise NotElementwise("the step draws random numbers")
+        if func in EMPTY:
+            return func(*args, **kwargs)
+        if func is aten.fill_.Scalar and not self.shadow.knows(args[0]):
+            return self._fill(func, args, kwargs, args[1])
+        if func is aten._local_scalar_dense.default:
+            raise NotElementwise("the step looks at the value of a tensor")
+        if func in (aten.lift_fresh.default, aten.lift_fresh_copy.default) and args[0].numel() == 1:
+            return self._fill(func, args, kwargs, args[0].item())
+        if func._schema.is_mutable and self.in_backward:  # autograd's own, on memory of its own
+            return self._in_place(func, args, kwargs)
+        if func._schema.is_mutable:
+            raise NotElementwise(f"the step works in place ({_name(func)})")
+        if func is aten._to_copy.default and kwargs.get("dtype") in (None, args[0].dtype):
+            return self._move(aten.clone.default, args, {})
+        return self._other(func, args, kwargs)
+
+    def _other(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Views, and what torch knows to take apart."""
+        made = func(*args, **kwargs)
+        if all(map(self.shadow.knows, made if isinstance(made, list | tuple) else (made,))):
+            return made
+        refusal = f"{_name(func)} is not elementwise, or not known to be"
+        try:
+            with self:
+                made = func.decompose(*args, **kwargs)
+                if made is NotImplemented and func in (table := _decompositions()):
+                    made = table[func](*args, **kwargs)
+        except NotElementwise as error:
+            raise NotElementwise(refusal) from error
+        if made is NotImplemented:
+            raise NotElementwise(refusal)
+        return made
+
+    def _elementwise(self, func: Any, lower: Lower, args: Any, kwargs: dict[str, Any]) -> Tensor:
+        made: Tensor = func(*args, **kwargs)
+        every = torch.tensor(EVERY)
+        codes = [
+            self.shadow.read(arg)
+            if isinstance(arg, Tensor)
+            else Codes(torch.tensor(self.graph.const(float(arg))), every, every)
+            for arg in args
+            if arg is not None
+        ]
+        shown = torch.stack([code.expand(made.shape) for one in codes for code in one])
+        unique, place = torch.unique(shown.flatten(1), dim=1, return_inverse=True)
+        nodes: dict[tuple[int, ...], int] = {}
+        columns = []
+        for column in unique.T.tolist():
+            operands = tuple(column[0::3])
+            rows, units = set(column[1::3]) - {EVERY}, set(column[2::3]) - {EVERY}
+            if len(rows) > 1 or len(units) > 1:
+                raise NotElementwise(f"{_name(func)} joins numbers of different units or rows")
+            if operands not in nodes:
+                given = iter(operands)
+                filled = [None if arg is None else next(given) for arg in args]
+                nodes[operands] = self._lowered(func, lower, filled, kwargs)
+            columns.append((nodes[operands], max(rows, default=EVERY), max(units, default=EVERY)))
+        self.shadow.write(made, Codes.of_table(columns, place.view(made.shape)))
+        return made
+
+    def _in_place(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
+        plain = getattr(
+            getattr(aten, _name(func).removesuffix("_"), None), func._overloadname, None
+        )
+        if plain not in ELEMENTWISE:
+            raise NotElementwise(f"{_name(func)} is not elementwise, or not known to be")
+        made = self._elementwise(plain, ELEMENTWISE[plain], args, kwargs)
+        self.shadow.rewrite(args[0], self.shadow.read(made))
+        target: Tensor = func(*args, **kwargs)
+        return target
+
+    def _lowered(
+        self, func: Any, lower: Lower, operands: list[int | None], kwargs: dict[str, Any]
+    ) -> int:
+        try:
+            return lower(self.graph, *operands, **kwargs)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise NotElementwise(f"{_name(func)}: {error}") from error
+
+    def _fill(self, func: Any, args: Any, kwargs: dict[str, Any], number: float) -> Tensor:
+        made: Tensor = func(*args, **kwargs)
+        self.shadow.fill(made, number)
+        return made
+
+    def _move(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
+        made: Tensor = func(*args, **kwargs)
+        first, *rest = args
+        if isinstance(first, list | tuple):
+            parts = zip(*map(self.shadow.read, first), strict=True)
+            moved = [func(list(codes), *rest, **kwargs) for codes in parts]
+        else:
+            moved = [func(code, *rest, **kwargs) for code in self.shadow.read(first)]
+        self.shadow.write(made, Codes(*moved))
+        return made
+
+    def _place(self, func: Any, args: Any) -> Tensor:
+        """The backward of a slice: the gradient in its place, and zeros."""
+        made: Tensor = func(*args)
+        first, *rest = args
+        zero = self.graph.const(0)
+        # one more than a code, so that 0 is left where nothing came
+        node, row, unit = (func(code + 1, *rest) - 1 for code in self.shadow.read(first))
+        self.shadow.write(made, Codes(torch.where(node < 0, zero, node), row, unit))
+        return made
+
+    def _sum(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
+        """The gradient in a parameter that all rows share, and perhaps all units.
+
+        It is linear in the gradient, so the sum can as well be made at the end, over all steps:
+        the node is what one row, or one unit of it, gives.
+        """
+        made: Tensor = func(*args, **kwargs)
+        summed = {dim % args[0].ndim for dim in args[1]}
+        order = sorted(range(args[0].ndim), key=lambda dim: dim in summed)
+        codes = torch.stack(self.shadow.read(args[0]), -1)
+        terms = codes.permute(*order, -1).reshape(made.numel(), -1, 3)
+        columns = [self._total(list(map(tuple, some))) for some in terms.tolist()]
+        self.shadow.write(
+            made, Codes.of_table(columns, torch.arange(len(columns)).view(made.shape))
+        )
+        return made
+
+    def _total(self, terms: list[tuple[int, ...]]) -> tuple[int, int, int]:
+        """(node, row, unit) of a sum of numbers, of all rows, whose unit is one or all."""
+        units = {unit for _, _, unit in terms}
+        alike = {
+            tuple(sorted(node for node, r, u in terms if (r, u) == (row, unit)))
+            for row in range(NUM_ROWS)
+            for unit in units
+        }
+        if len(alike) > 1 or any(row == EVERY for _, row, _ in terms):
+            raise NotElementwise("the gradient of a parameter is not a sum over rows")
+        total = self.graph.const(0)
+        for node in alike.pop():
+            total = self.graph.apply("add", total, node)
+        return total, EVERY, units.pop() if len(units) == 1 else EVERY
+
+
+def _name(func: Any) -> str:
+    return str(func.overloadpacket.__name__)
+
+
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    from torch._decomp import decomposition_table  # takes a moment, and is seldom needed
+
+    return decomposition_table
