@@ -105,6 +105,28 @@ class Constant(Own):
         return HiddenState(one.tanh() * state.h_BH + two.sigmoid())
 
 
+class Detached(Own):
+    """The loss does not depend on one of its products, nor on its input."""
+
+    def add(self, size):
+        self.other = self.recurrent_linear("one")
+
+    def step(self, x_BG, state):
+        one, two = self.recur(state.h_BH).to(x_BG.dtype).chunk(2, -1)
+        seen = self.other((x_BG.chunk(2, -1)[0] * state.h_BH).tanh()).detach()
+        return HiddenState(one.sigmoid() * torch.where(seen > 0, two, -two).tanh())
+
+
+class Vanishing(Own):
+    """An option that is 0: the forward needs the gates no more, the backward might."""
+
+    def add(self, size):
+        self.share = 0.0
+
+    def new(self, one, two, h):
+        return (h + self.share * (one / (2 + two.tanh()))).tanh() + 0.1 * two
+
+
 class Clamped(Own):
     """Comparisons, clamps, powers, and plain attributes."""
 
@@ -253,7 +275,10 @@ class Hooked(Own):
         self.recur.register_forward_hook(lambda module, inputs, output: 0.5 * output)
 
 
-ELEMENTWISE = (Own, Peephole, Several, NoProduct, Forgetful, Constant, Clamped, Shared)
+ELEMENTWISE = (
+    *(Own, Peephole, Several, NoProduct, Forgetful, Constant, Clamped, Shared),
+    Vanishing,
+)
 ANY = (Normed, Mixed, Masked, Weighted, Abroad, Moded)
 AGAIN = {
     Dropped: "it draws random numbers",

@@ -62,6 +62,13 @@ STEPS = {
     "addcmul": lambda c, x, u, h: torch.addcmul(h, halves(x)[0], halves(u)[1], value=0.5),
     "constants": lambda c, x, u, h: torch.ones_like(h) * 2 - h + torch.tensor(0.5) * halves(u)[0],
     "twice": lambda c, x, u, h: c.recur(halves(u)[1].tanh()).chunk(2, -1)[0] + h * halves(x)[1],
+    "a product unused": lambda c, x, u, h: (halves(x)[0] * h).tanh(),
+    "a product detached": lambda c, x, u, h: (halves(x)[0] * h + halves(u)[0].detach()).tanh(),
+    "a product compared": lambda c, x, u, h: torch.where(halves(u)[0] > 0, halves(x)[1], h),
+    "no input": lambda c, x, u, h: halves(u)[0].tanh() + x.detach()[:, :H],
+    "times nothing": lambda c, x, u, h: h + 0.0 * (halves(x)[0] / (2 + halves(x)[1].tanh())),
+    "infinities": lambda c, x, u, h: h.masked_fill(h > 1, float("inf")).clamp(max=2) + halves(u)[0],
+    "truths": lambda c, x, u, h: (h > 0).to(h.dtype) * halves(u)[0] + (h > 1) * halves(x)[1],
     "ignores": lambda c, x, u, h: halves(u)[1].tanh(),
     "keeps": lambda c, x, u, h: h,
     "linear": lambda c, x, u, h: halves(u)[0],
@@ -76,6 +83,11 @@ OWN = {
     "number": ([("s", ())], lambda c, x, u, h: h + c.s * halves(x + u)[0].tanh()),
     "number of one": ([("s", (1,))], lambda c, x, u, h: h.tanh() * c.s.exp() + halves(u)[1]),
     "number of all": ([("s", (1,))], lambda c, x, u, h: sum(halves((x + u) * c.s)) - h),
+    "number used twice": (
+        [("s", ())],
+        lambda c, x, u, h: h * (c.s * 2).sigmoid() + c.s * halves(x + u)[0].tanh(),
+    ),
+    "sign of a sum": ([("v", (H,))], lambda c, x, u, h: (h + c.v).sign() + halves(x + u)[0]),
     "matrix of rows": (
         [("m", (2, H))],
         lambda c, x, u, h: c.m[0] * h + c.m[1] * halves(x + u)[0].sigmoid(),
@@ -236,6 +248,18 @@ def test_what_is_kept_is_what_formulas_by_hand_keep(name, kept):
     assert [program.nodes[index].op for index in kept_nodes(program)] == kept
 
 
+class Centred(torch.autograd.Function):
+    """A gradient that knows of other rows."""
+
+    @staticmethod
+    def forward(ctx, a):
+        return a.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad - grad.sum(0, keepdim=True)
+
+
 class Batchwise(Cell):
     gates = ("a",)
 
@@ -267,6 +291,11 @@ class Batchwise(Cell):
         (lambda c, a: a[:, :1].expand_as(a), "row or their hidden unit"),
         (lambda c, a: torch.cat([a[:, :1], a[:, 1:].tanh()], -1), "computed alike"),
         (lambda c, a: a[:, :2], "numbers a row"),
+        (lambda c, a: a / a.shape[0], "number of rows"),
+        (lambda c, a: torch.logical_or(a, a > 0) * a, "logical_or of"),
+        (lambda c, a: ((a > 0) + (a > 1)) * a, "add of torch.bool"),
+        (lambda c, a: a * torch.full_like(a, 1.7, dtype=torch.long), "mul of"),
+        (lambda c, a: Centred.apply(a), "units or rows"),
     ],
 )
 def test_what_is_not_elementwise_is_refused_with_its_reason(how, reason):
@@ -283,6 +312,21 @@ def test_a_state_of_another_kind_is_refused():
 
     with pytest.raises(NotElementwise, match="2 parts, not of 1"):
         trace_cell(TwoForOne(H, H, "none"))
+
+
+@pytest.mark.parametrize("width", [(), (1,)])
+def test_a_part_of_the_state_of_another_shape_is_refused(width):
+    class Counting(Cell):
+        gates = ("a",)
+
+        def initial_state(self, batch_size):
+            return LSTMState(torch.zeros(batch_size, H), torch.zeros(batch_size, *width))
+
+        def step(self, x_BG, state):
+            return LSTMState(x_BG.tanh(), state.c_BH + 1)
+
+    with pytest.raises(NotElementwise, match="not all"):
+        trace_cell(Counting(H, H, "none"))
 
 
 def test_tracing_leaves_the_cell_as_it_was():
@@ -310,7 +354,7 @@ def test_a_graph_has_each_node_once_in_its_simplest_form():
     assert graph.apply("add", a, b) == graph.apply("add", b, a)
     assert graph.apply("sub", a, b) != graph.apply("sub", b, a)
     assert graph.apply("add", zero, a) == graph.apply("mul", a, one) == a
-    assert graph.apply("mul", a, zero) == zero
+    assert graph.apply("mul", a, zero) != zero, "0 times NaN is not 0"
     assert graph.apply("neg", graph.apply("neg", a)) == a
     assert graph.apply("where", one, a, b) == a
     assert graph.value_of(graph.apply("exp", zero)) == 1

@@ -109,6 +109,8 @@ def _generated(cell: Cell, device_type: str, dtype: torch.dtype, cache: Path) ->
         program = trace_cell(cell)
     except NotElementwise as error:
         raise _Impossible(error.reason) from error
+    except Exception as error:  # of torch, where a step does what nobody thought of
+        raise _Impossible(f"{type(error).__name__}: {error}") from error
     skeleton = Skeleton(cell)
     names = (skeleton.parameter_names, skeleton.linear_names, skeleton.other_names)
     key = (program, names, cell.input_size, cell.hidden_size, device_type, dtype, cache)

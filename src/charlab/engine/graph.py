@@ -41,8 +41,6 @@ class Graph:
                 return args[0]
             case "sub", [0.0, _]:
                 return self.apply("neg", args[1])
-            case "mul", [_, 0.0]:
-                return args[1]
             case "mul", [_, -1.0]:
                 return self.apply("neg", args[0])
             case "neg", _ if self.nodes[args[0]].op == "neg":

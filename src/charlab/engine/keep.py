@@ -32,10 +32,11 @@ def kept_nodes(program: Program) -> tuple[int, ...]:
     for index, node in enumerate(program.nodes):
         if index in given or index in of_gradient:
             continue
-        # what only the backward uses is computed there: no capacity is an infinite one
-        cost = {"capacity": 1.0} if index in forward else {}
+        # what only the backward computes cannot be kept: no capacity is an infinite one
+        is_leaf = node.op in ("gate", "product")
+        cost = {"capacity": 1.0} if index in forward or is_leaf else {}
         graph.add_edge((index, KNOWN), (index, USED), **cost)
-        if node.op in ("gate", "product"):
+        if is_leaf:
             graph.add_edge(START, (index, KNOWN))
         elif node.op in COSTLY:
             graph.add_edge(START, (index, KNOWN), capacity=RECOMPUTE)
@@ -45,7 +46,9 @@ def kept_nodes(program: Program) -> tuple[int, ...]:
         graph.add_edge((index, USED), END)
     _, (before, after) = networkx.minimum_cut(graph, START, END)
     return tuple(
-        index for index in sorted(forward) if (index, KNOWN) in before and (index, USED) in after
+        index
+        for index in range(len(program.nodes))
+        if (index, KNOWN) in before and (index, USED) in after
     )
 
 

@@ -2,10 +2,12 @@
 
 import itertools
 import logging
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any, cast, final
 from weakref import WeakValueDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
@@ -23,10 +25,18 @@ _layers: WeakValueDictionary[int, "EngineLayer"] = WeakValueDictionary()
 _numbers = itertools.count()
 
 
+_OF_MODULES = frozenset(vars(nn.Module())) - {"training"}
+
+
 def _is_plain(value: object) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _plain(value: object) -> object:
+    """Something that can be a key, and differs where the attribute does."""
+    return value if _is_plain(value) else repr(value)
 
 
 @final
@@ -37,8 +47,8 @@ class EngineLayer(CellLayer):
     cache   folder of compiled code
 
     What runs it is found at the first call on a kind of device in a type of numbers, or by
-    `settle`. It is found anew when a plain attribute of the cell changes (its mode, a number, a
-    text), or which of its tensors are parameters.
+    `settle`. It is found anew when an attribute of the cell changes (its mode, a number, a text, a
+    container of such), which of its tensors are parameters, or whether its products have hooks.
     """
 
     def __init__(self, cell: Cell, engine: str, cache: Path) -> None:
@@ -56,9 +66,14 @@ class EngineLayer(CellLayer):
             (vars(module), name)
             for module in modules
             for name, value in vars(module).items()
-            if _is_plain(value) and not name.startswith("_")
+            if name not in _OF_MODULES
+            and (_is_plain(value) or isinstance(value, list | dict | set | np.generic))
         ]
-        self._tables = [module._parameters for module in modules]
+        self._tables: list[Sized] = [module._parameters for module in modules]
+        for linear in self.cell.modules():
+            if isinstance(linear, GateLinear):
+                self._tables += [linear._forward_hooks, linear._forward_pre_hooks]
+                self._tables += [linear._backward_hooks, linear._backward_pre_hooks]
         self._number = next(_numbers)
         _layers[self._number] = self
 
@@ -81,7 +96,7 @@ class EngineLayer(CellLayer):
         return choice.name, choice.notice
 
     def _choice(self, device_type: str, dtype: torch.dtype) -> Choice:
-        plain = [attributes[name] for attributes, name in self._plain]
+        plain = [_plain(attributes[name]) for attributes, name in self._plain]
         key = (device_type, dtype, *map(len, self._tables), *plain)
         choice = self._choices.get(key)
         if choice is None:
@@ -110,7 +125,11 @@ class EngineLayer(CellLayer):
         self._check(x_TBI, state)
         x_TBI = x_TBI if x_TBI.dtype == dtype else x_TBI.to(dtype)
         parts, parameters = list(state), self._tensors(tensors, dtype, x_TBI.device)
-        narrow = dtype == torch.float32 and torch.is_autocast_enabled(device_type)
+        narrow = (
+            dtype == torch.float32
+            and torch.is_autocast_enabled(device_type)
+            and torch.get_autocast_dtype(device_type) == torch.bfloat16
+        )
         save = torch.is_grad_enabled() and any(
             tensor.requires_grad for tensor in (x_TBI, *parts, *parameters)
         )

@@ -112,19 +112,23 @@ ELEMENTWISE: dict[Any, Lower] = {
     },
 }
 
-# a number -> the same number everywhere in a new tensor
-CONSTANTS: dict[Any, Callable[..., float]] = {
-    aten.zeros.default: lambda *_, **__: 0.0,
-    aten.zeros_like.default: lambda *_, **__: 0.0,
-    aten.new_zeros.default: lambda *_, **__: 0.0,
-    aten.ones.default: lambda *_, **__: 1.0,
-    aten.ones_like.default: lambda *_, **__: 1.0,
-    aten.new_ones.default: lambda *_, **__: 1.0,
-    aten.full.default: lambda size, value, **_: value,
-    aten.full_like.default: lambda a, value, **_: value,
-    aten.new_full.default: lambda a, size, value, **_: value,
-    aten.scalar_tensor.default: lambda value, **_: value,
-}
+# operations that give one and the same number everywhere
+CONSTANTS = frozenset(
+    {
+        *(getattr(aten, name).default for name in ("zeros", "zeros_like", "new_zeros")),
+        *(getattr(aten, name).default for name in ("ones", "ones_like", "new_ones")),
+        *(getattr(aten, name).default for name in ("full", "full_like", "new_full")),
+        aten.scalar_tensor.default,
+    }
+)
+
+# operations whose result is a truth; those that take nothing else
+LOGICAL = frozenset(
+    {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not"}
+)
+TRUTHS = frozenset({"gt", "ge", "lt", "le", "eq", "ne"})
+# operations that are linear in their first operand
+LINEAR = frozenset({"neg", "div", "sigmoid_backward", "tanh_backward", "threshold_backward"})
 
 # operations that move numbers into new memory without changing them
 MOVING = frozenset(

@@ -30,7 +30,10 @@ def probe(cell: Cell, skeleton: Skeleton) -> tuple[int, ...]:
     """
     for name, module in cell.named_modules():
         if isinstance(module, GateLinear) and (
-            module._forward_pre_hooks or module._forward_hooks or module._backward_hooks
+            module._forward_pre_hooks
+            or module._forward_hooks
+            or module._backward_hooks
+            or module._backward_pre_hooks
         ):
             raise NotRepeatable(f"{name} has hooks")
     # whatever is going on around the first use of a layer
@@ -81,6 +84,18 @@ def _run(cell: Cell, skeleton: Skeleton) -> tuple[int, ...]:
     except Exception as error:
         first_line = str(error).partition("\n")[0]
         raise NotRepeatable(f"{type(error).__name__}: {first_line}") from error
+    plain = [tensor.detach() for tensor in (x_BG, *state, *others)]
+    read: list[Tensor] = []
+
+    def constant(linear: int, a_BH: Tensor) -> Tensor:
+        read.append(a_BH)
+        width = len(skeleton.gates_of[skeleton.linear_names[linear]]) * cell.hidden_size
+        return like.new_zeros(NUM_ROWS, width)
+
+    parts, rest = plain[1 : 1 + len(state)], plain[1 + len(state) :]
+    again = skeleton.step(plain[0], parts, rest, constant)
+    if any(tensor.requires_grad for tensor in (*again, *read)):
+        raise NotRepeatable("it reads weights by another way than the attributes of self")
     if any(tensor._version != 0 for tensor in given):
         raise NotRepeatable("it works in place on what it is given")
     changed = [key for key, value in _attributes(skeleton).items() if value is not before.get(key)]

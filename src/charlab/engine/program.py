@@ -84,7 +84,8 @@ class Backward(NamedTuple):
     call    None: from the gradient of the new state. A number: from the gradient in the input of
             that call, which is known once the gradients in its product are whole.
     adds    (leaf, node): the gradient in the leaf gets the value of the node, in addition to what
-            other pieces give it. Leaves are gates, states, products, vectors and scalars.
+            other pieces give it. Leaves are gates, states, products, vectors and scalars. Empty for
+            a call whose product the loss does not depend on.
     """
 
     call: int | None
@@ -98,8 +99,8 @@ class Program(NamedTuple):
     num_gates  blocks of the input product
     num_states parts of the state, each [B, H]; the first is the output
     linears    blocks that each recurrent product gives; each reads one block
-    others     blocks of each other parameter, 0 for one that is one number; in the order of the
-               cell's own named_parameters, as are the linears
+    others     blocks of each other parameter, 0 for one that is one number; in the order of
+               the skeleton's names, as are the linears
     calls      the uses of recurrent products, in the order of the step
     new_state  node of each part of the state after the step
     backward   first the piece of the new state, then one piece a call, the last call first

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from charlab.engine.graph import Graph
 
-NUM_ROWS = 2  # rows of the traced step
 EVERY = -1  # row or unit of a number that is the same in all of them
+SUMMED = -2  # row of a number that stands for its sum over all rows: it may be used linearly alone
 NOTHING = -1  # node of memory that has not been written to
 
 
@@ -41,7 +41,7 @@ class Codes(NamedTuple):
 
     def misplaced(self, row: Tensor, unit: Tensor) -> Tensor:
         """Where a number is of another row or unit than these."""
-        off_row = (self.row != row) & (self.row != EVERY)
+        off_row = (self.row != row) & (self.row != EVERY) & (self.row != SUMMED)
         return off_row | ((self.unit != unit) & (self.unit != EVERY))
 
 
@@ -49,9 +49,13 @@ class Codes(NamedTuple):
 class Shadow:
     """The codes of all memory that a step has written so far."""
 
-    def __init__(self, graph: Graph, hidden_size: int) -> None:
+    def __init__(self, graph: Graph, hidden_size: int, num_rows: int) -> None:
+        self.num_rows = num_rows
         self._graph = graph
         self._size = hidden_size
+        # a single unit is all units
+        self._units = torch.arange(hidden_size) if hidden_size > 1 else torch.tensor([EVERY])
+        self._rows_R1 = torch.arange(num_rows)[:, None]
         # address of a storage -> the storage, kept alive, and codes of all that is in it
         self._known: dict[int, tuple[Any, Codes]] = {}
 
@@ -94,8 +98,8 @@ class Shadow:
     def write_blocks(self, tensor: Tensor, nodes: Sequence[int]) -> None:
         """The tensor [rows, len(nodes) * H] holds these nodes side by side."""
         node = torch.tensor(nodes).repeat_interleave(self._size)
-        unit = torch.arange(self._size).repeat(len(nodes))
-        self.write(tensor, Codes(node, torch.arange(NUM_ROWS)[:, None], unit))
+        unit = self._units.repeat(len(nodes))
+        self.write(tensor, Codes(node, self._rows_R1, unit))
 
     def write_parameter(self, tensor: Tensor, number: int, name: str) -> int:
         """The tensor is a parameter other than a product's; the number of its blocks.
@@ -103,7 +107,7 @@ class Shadow:
         It holds one number, and no block, or one or several for each hidden unit.
         """
         shape = tensor.shape
-        if tensor.numel() == 1:
+        if tensor.numel() == 1 and tensor.is_floating_point():
             leaf = torch.tensor(self._graph.leaf("scalar", number))
             self.write(tensor, Codes(leaf, torch.tensor(EVERY), torch.tensor(EVERY)))
             return 0
@@ -115,18 +119,18 @@ class Shadow:
             )
         leaves = [self._graph.leaf("vector", number, block) for block in range(num_blocks)]
         node = torch.tensor(leaves).repeat_interleave(self._size).view(shape)
-        unit = torch.arange(self._size).repeat(num_blocks).view(shape)
+        unit = self._units.repeat(num_blocks).view(shape)
         self.write(tensor, Codes(node, torch.tensor(EVERY), unit))
         return num_blocks
 
     def node_of(self, tensor: Tensor, what: str) -> int:
         """The one node that a tensor [rows, H] holds, each number in its own row and unit."""
-        if tensor.shape != (NUM_ROWS, self._size):
+        if tensor.shape != (self.num_rows, self._size):
             raise NotElementwise(
                 f"{what} has {list(tensor.shape[1:])} numbers a row, not {self._size}"
             )
         codes = self.read(tensor)
-        if codes.misplaced(torch.arange(NUM_ROWS)[:, None], torch.arange(self._size)).any():
+        if codes.misplaced(self._rows_R1, self._units).any() or (codes.row == SUMMED).any():
             raise NotElementwise(f"{what}: numbers change their row or their hidden unit")
         if len(nodes := set(codes.node.flatten().tolist())) > 1:
             raise NotElementwise(f"{what}: units of one block are not computed alike")
@@ -141,5 +145,10 @@ class Shadow:
             nodes = set(found.node[mine].tolist())
             if len(nodes) > 1 or misplaced[mine].any():
                 raise NotElementwise("its gradients are not elementwise")
-            if self._graph.value_of(node := nodes.pop()) != 0:
-                yield leaf, node
+            if self._graph.value_of(node := nodes.pop()) == 0:
+                continue
+            # a parameter is shared by all rows, and so its gradient is a sum over them
+            shared = leaves.row[mine] == EVERY
+            if ((found.row[mine] == SUMMED) != shared).any():
+                raise NotElementwise("its gradients are not sums over rows")
+            yield leaf, node

@@ -14,33 +14,44 @@ from torch.utils._python_dispatch import _disable_current_modes
 from charlab.cells.base import Cell
 from charlab.engine.graph import Graph
 from charlab.engine.program import Backward, Call, Program
-from charlab.engine.shadow import NUM_ROWS, NotElementwise, Shadow
+from charlab.engine.shadow import NotElementwise, Shadow
 from charlab.engine.skeleton import Skeleton
 from charlab.engine.watch import Watch
 
 __all__ = ["NotElementwise", "trace_cell"]
 
+NUM_ROWS = (2, 3)  # of the traced steps
+
 
 def trace_cell(cell: Cell) -> Program:
     """The program of the cell's step. Raises NotElementwise, with what stands against it."""
-    with torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        return Tracer(cell).program()
+    with torch.device("cpu"), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        program, other = (Tracer(cell, num_rows).program() for num_rows in NUM_ROWS)
+    if program != other:
+        raise NotElementwise("the step depends on the number of rows")
+    return program
 
 
 @final
 class Tracer:
-    """One traced step of a cell."""
+    """One traced step of a cell, of some rows."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, num_rows: int) -> None:
         self._skeleton = Skeleton(cell)
         self._size = cell.hidden_size
         self._dtype = cell.input_linear.weight.dtype
         self._num_gates = len(cell.gates)
-        self._num_states = len(cell.initial_state(NUM_ROWS))
+        self._num_rows = num_rows
+        with torch.no_grad():
+            zeros = cell.initial_state(num_rows)
+        shapes = [tuple(part.shape) for part in zeros]
+        if set(shapes) != {(num_rows, self._size)}:
+            raise NotElementwise(f"its state has parts of the shapes {shapes}, not all [B, H]")
+        self._num_states = len(shapes)
         names = self._skeleton.linear_names
         self._linears = tuple(len(self._skeleton.gates_of[name]) for name in names)
         self._graph = Graph()
-        self._shadow = Shadow(self._graph, self._size)
+        self._shadow = Shadow(self._graph, self._size, num_rows)
         self._inputs: list[Tensor] = []  # of calls
         self._called: list[int] = []
         self._products: list[Tensor] = []
@@ -49,7 +60,7 @@ class Tracer:
         x_BG = self._leaf(self._num_gates, "gate")
         state = [self._leaf(None, "state", part) for part in range(self._num_states)]
         others, other_blocks = self._others()
-        watch = Watch(self._graph, self._shadow)
+        watch = Watch(self._graph, self._shadow, self._dtype)
         with watch:
             new_state = self._skeleton.step(x_BG, tuple(state), others, self._product)
         if len(new_state) != len(state):
@@ -65,7 +76,11 @@ class Tracer:
         pieces = [Backward(None, self._adds(watch, new_state, seeds, leaves))]
         for call in reversed(range(len(calls))):
             seed = self._leaf(None, "grad_input", call)
-            adds = self._adds(watch, [self._inputs[call]], [seed], leaves)
+            reached = {leaf for piece in pieces for leaf, _ in piece.adds}
+            blocks = range(self._linears[calls[call].linear])
+            # what the loss does not depend on gives nothing back
+            alive = any(self._graph.leaf("product", call, block) in reached for block in blocks)
+            adds = self._adds(watch, [self._inputs[call]], [seed], leaves) if alive else ()
             pieces.append(Backward(call, adds))
         return Program(
             tuple(self._graph.nodes),
@@ -80,7 +95,7 @@ class Tracer:
 
     def _leaf(self, num_blocks: int | None, op: str, *args: int) -> Tensor:
         """A new tensor of one leaf, or of one leaf a block."""
-        tensor = torch.zeros(NUM_ROWS, (num_blocks or 1) * self._size, dtype=self._dtype)
+        tensor = torch.zeros(self._num_rows, (num_blocks or 1) * self._size, dtype=self._dtype)
         blocks = [()] if num_blocks is None else [(block,) for block in range(num_blocks)]
         nodes = [self._graph.leaf(op, *args, *block) for block in blocks]
         self._shadow.write_blocks(tensor, nodes)

@@ -3,6 +3,7 @@
 A step is elementwise if numbers only ever meet others of their own row and unit.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any, final
 
@@ -11,8 +12,17 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from charlab.engine.graph import Graph
-from charlab.engine.lowering import CONSTANTS, ELEMENTWISE, EMPTY, MOVING, Lower
-from charlab.engine.shadow import EVERY, NUM_ROWS, Codes, NotElementwise, Shadow
+from charlab.engine.lowering import (
+    CONSTANTS,
+    ELEMENTWISE,
+    EMPTY,
+    LINEAR,
+    LOGICAL,
+    MOVING,
+    TRUTHS,
+    Lower,
+)
+from charlab.engine.shadow import EVERY, SUMMED, Codes, NotElementwise, Shadow
 
 aten: Any = torch.ops.aten
 
@@ -21,11 +31,13 @@ aten: Any = torch.ops.aten
 class Watch(TorchDispatchMode):
     """Within it, every operation either writes its result's codes or raises NotElementwise.
 
-    in_backward: sums over rows are those of a shared parameter's gradient
+    dtype        of the step's numbers
+    in_backward  sums over rows are those of a shared parameter's gradient
     """
 
-    def __init__(self, graph: Graph, shadow: Shadow) -> None:
+    def __init__(self, graph: Graph, shadow: Shadow, dtype: torch.dtype) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.dtype = dtype
         self.graph = graph
         self.shadow = shadow
         self.in_backward = False
@@ -41,7 +53,7 @@ class Watch(TorchDispatchMode):
         if func in ELEMENTWISE:
             return self._elementwise(func, ELEMENTWISE[func], args, kwargs)
         if func in CONSTANTS:
-            return self._fill(func, args, kwargs, CONSTANTS[func](*args, **kwargs))
+            return self._fill(func, args, kwargs)
         if func in MOVING:
             return self._move(func, args, kwargs)
         if func is aten.sum.dim_IntList and self.in_backward:
@@ -53,17 +65,17 @@ class Watch(TorchDispatchMode):
         if func in EMPTY:
             return func(*args, **kwargs)
         if func is aten.fill_.Scalar and not self.shadow.knows(args[0]):
-            return self._fill(func, args, kwargs, args[1])
+            return self._fill(func, args, kwargs)
         if func is aten._local_scalar_dense.default:
             raise NotElementwise("the step looks at the value of a tensor")
         if func in (aten.lift_fresh.default, aten.lift_fresh_copy.default) and args[0].numel() == 1:
-            return self._fill(func, args, kwargs, args[0].item())
+            return self._fill(func, args, kwargs)
         if func._schema.is_mutable and self.in_backward:  # autograd's own, on memory of its own
             return self._in_place(func, args, kwargs)
         if func._schema.is_mutable:
             raise NotElementwise(f"the step works in place ({_name(func)})")
-        if func is aten._to_copy.default and kwargs.get("dtype") in (None, args[0].dtype):
-            return self._move(aten.clone.default, args, {})
+        if func is aten._to_copy.default:
+            return self._copy(func, args, kwargs)
         return self._other(func, args, kwargs)
 
     def _other(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -85,6 +97,7 @@ class Watch(TorchDispatchMode):
 
     def _elementwise(self, func: Any, lower: Lower, args: Any, kwargs: dict[str, Any]) -> Tensor:
         made: Tensor = func(*args, **kwargs)
+        self._check_types(func, args, made)
         every = torch.tensor(EVERY)
         codes = [
             self.shadow.read(arg)
@@ -94,7 +107,7 @@ class Watch(TorchDispatchMode):
             if arg is not None
         ]
         shown = torch.stack([code.expand(made.shape) for one in codes for code in one])
-        unique, place = torch.unique(shown.flatten(1), dim=1, return_inverse=True)
+        unique, place = torch.unique(shown.reshape(len(shown), -1), dim=1, return_inverse=True)
         nodes: dict[tuple[int, ...], int] = {}
         columns = []
         for column in unique.T.tolist():
@@ -102,13 +115,41 @@ class Watch(TorchDispatchMode):
             rows, units = set(column[1::3]) - {EVERY}, set(column[2::3]) - {EVERY}
             if len(rows) > 1 or len(units) > 1:
                 raise NotElementwise(f"{_name(func)} joins numbers of different units or rows")
+            if SUMMED in rows:
+                self._check_linear(func, operands, column[1::3])
             if operands not in nodes:
                 given = iter(operands)
                 filled = [None if arg is None else next(given) for arg in args]
                 nodes[operands] = self._lowered(func, lower, filled, kwargs)
-            columns.append((nodes[operands], max(rows, default=EVERY), max(units, default=EVERY)))
+            row, unit = rows.pop() if rows else EVERY, units.pop() if units else EVERY
+            columns.append((nodes[operands], row, unit))
         self.shadow.write(made, Codes.of_table(columns, place.view(made.shape)))
         return made
+
+    def _check_types(self, func: Any, args: Any, made: Tensor) -> None:
+        """Truths are 0 and 1 here, whole numbers and mixed types are not known."""
+        name = _name(func).rstrip("_")
+        types = {arg.dtype for arg in args if isinstance(arg, Tensor)}
+        if name in LOGICAL and types <= {torch.bool}:
+            return
+        if name in LOGICAL or made.dtype != (torch.bool if name in TRUTHS else self.dtype):
+            raise NotElementwise(f"{name} of {', '.join(map(str, types))}")
+        floating = {arg.dtype for arg in args if isinstance(arg, Tensor) and arg.numel() > 1}
+        if not floating <= {self.dtype, torch.bool}:
+            raise NotElementwise(f"{name} of {', '.join(map(str, types))}")
+
+    def _check_linear(self, func: Any, operands: tuple[int, ...], rows: list[int]) -> None:
+        """What comes out of a sum over rows is linear in it."""
+        name, summed = _name(func).rstrip("_"), [row == SUMMED for row in rows]
+        zero = [self.graph.value_of(operand) == 0 for operand in operands]
+        is_linear = (
+            (name in ("add", "sub", "rsub") and all(map(operator.or_, summed, zero)))
+            or (name == "where" and not summed[0] and all(map(operator.or_, summed[1:], zero[1:])))
+            or (name == "mul" and sum(summed) == 1)
+            or (name in LINEAR and summed[0] and not any(summed[1:]))
+        )
+        if not is_linear:
+            raise NotElementwise(f"{name} of a sum over rows")
 
     def _in_place(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
         plain = getattr(
@@ -129,9 +170,21 @@ class Watch(TorchDispatchMode):
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise NotElementwise(f"{_name(func)}: {error}") from error
 
-    def _fill(self, func: Any, args: Any, kwargs: dict[str, Any], number: float) -> Tensor:
+    def _fill(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
+        """One and the same number everywhere: what it is, torch says."""
         made: Tensor = func(*args, **kwargs)
-        self.shadow.fill(made, number)
+        self.shadow.fill(made, made.flatten()[0].item())
+        return made
+
+    def _copy(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
+        """The same numbers, or truths as numbers."""
+        made: Tensor = func(*args, **kwargs)
+        if made.dtype not in (args[0].dtype, self.dtype) or args[0].dtype not in (
+            self.dtype,
+            torch.bool,
+        ):
+            raise NotElementwise(f"the step makes {made.dtype} of {args[0].dtype}")
+        self.shadow.write(made, self.shadow.read(args[0]))
         return made
 
     def _move(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
@@ -150,9 +203,10 @@ class Watch(TorchDispatchMode):
         made: Tensor = func(*args)
         first, *rest = args
         zero = self.graph.const(0)
-        # one more than a code, so that 0 is left where nothing came
-        node, row, unit = (func(code + 1, *rest) - 1 for code in self.shadow.read(first))
-        self.shadow.write(made, Codes(torch.where(node < 0, zero, node), row, unit))
+        # more than a code, so that 0 is left where nothing came: a constant, of every row and unit
+        node, row, unit = (func(code + 3, *rest) - 3 for code in self.shadow.read(first))
+        place = ((node, zero), (row, EVERY), (unit, EVERY))
+        self.shadow.write(made, Codes(*(torch.where(code == -3, of, code) for code, of in place)))
         return made
 
     def _sum(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
@@ -175,17 +229,20 @@ class Watch(TorchDispatchMode):
     def _total(self, terms: list[tuple[int, ...]]) -> tuple[int, int, int]:
         """(node, row, unit) of a sum of numbers, of all rows, whose unit is one or all."""
         units = {unit for _, _, unit in terms}
+        one_unit = next(iter(units)) if len(units) == 1 else EVERY
+        if all(self.graph.value_of(node) == 0 for node, _, _ in terms):
+            return self.graph.const(0), SUMMED, one_unit
         alike = {
             tuple(sorted(node for node, r, u in terms if (r, u) == (row, unit)))
-            for row in range(NUM_ROWS)
+            for row in range(self.shadow.num_rows)
             for unit in units
         }
-        if len(alike) > 1 or any(row == EVERY for _, row, _ in terms):
+        if len(alike) > 1 or any(row in (EVERY, SUMMED) for _, row, _ in terms):
             raise NotElementwise("the gradient of a parameter is not a sum over rows")
         total = self.graph.const(0)
         for node in alike.pop():
             total = self.graph.apply("add", total, node)
-        return total, EVERY, units.pop() if len(units) == 1 else EVERY
+        return total, SUMMED, one_unit
 
 
 def _name(func: Any) -> str:

@@ -93,6 +93,7 @@ class Layout:
             mine = set(self.program.needed(roots)) & set(self.saved) - done
             self.saved_by.append(sorted(mine))
             done |= mine
+        self.saved_by[-1] += sorted(set(self.saved) - done)  # what the backward alone reads
 
     def _columns(self) -> None:
         """Equal gradients share a column: those of W x and U h, where the step adds the two."""

@@ -79,6 +79,7 @@ static void multiply_runs(long rows, long H, long width, const S* D, const S* pa
     packed += packed_size(depth, width);
     start = FROM_TARGET;
   }
+  if (start == FROM_ZERO) std::memset(to, 0, rows * width * sizeof(S));  // there was no run
 }
 
 // --------------------------------------------------------------------------------------- forward

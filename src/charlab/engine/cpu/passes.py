@@ -1,5 +1,6 @@
 """The elementwise passes of a program as C++ text."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import final
 
@@ -112,7 +113,10 @@ static void {name}(const Step& at) {{
 
 def _expression(node: Node) -> str:
     if node.op == "const":
-        return f"fill(S({float(node.args[0])!r}))"
+        number = float(node.args[0])
+        if math.isfinite(number):
+            return f"fill(S({number!r}))"
+        return "fill(S(NAN))" if math.isnan(number) else f"fill(S({'-' * (number < 0)}INFINITY))"
     if node.op == "scalar":
         return f"fill(at.other[{node.args[0]}][0])"
     names = [f"v{operand}" for operand in node.operands]

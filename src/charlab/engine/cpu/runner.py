@@ -98,11 +98,13 @@ class CompiledRunner(Runner):
     ) -> tuple[Tensor | None, list[Tensor], list[Tensor]]:
         x_TBI = _narrowed(x_TBI) if narrow else x_TBI
         num_steps, batch_size, input_size = x_TBI.shape
-        hidden_size, num_threads = self._hidden_size, torch.get_num_threads()
+        hidden_size, num_threads = self._hidden_size, _num_threads(batch_size)
         d_state = [grad.clone() for grad in grad_state]
         d_x = torch.empty_like(x_TBI) if need_x else None
         grads = [torch.zeros_like(parameter) for parameter in parameters]
-        sums = torch.zeros(num_threads, len(self._layout.sums), hidden_size, dtype=torch.float64)
+        sums = x_TBI.new_zeros(
+            num_threads, len(self._layout.sums), hidden_size, dtype=torch.float64
+        )
         weights = WeightGradients(self._layout, self._linears, grads, x_TBI, hidden_size)
         summed, columns, D = weights.room(num_threads, num_steps * batch_size)
         packed = x_TBI.new_empty(self._library.backward_size(input_size, hidden_size))
@@ -136,11 +138,17 @@ class CompiledRunner(Runner):
 
     def _sizes(self, x_TBI: Tensor, narrow: bool, save: bool) -> Any:
         """As in sums.h."""
-        return SIZES(*x_TBI.shape, self._hidden_size, torch.get_num_threads(), narrow, save)
+        threads = _num_threads(x_TBI.shape[1])
+        return SIZES(*x_TBI.shape, self._hidden_size, threads, narrow, save)
 
     def _read(self, parameters: Sequence[Tensor]) -> list[Tensor | None]:
         """Other parameters, then weight and bias of each product."""
         return [None if place is None else parameters[place] for place in self._order]
+
+
+def _num_threads(batch_size: int) -> int:
+    """No more than there are rows: a thread has at least one."""
+    return min(torch.get_num_threads(), batch_size)
 
 
 def _narrowed(tensor: Tensor) -> Tensor:

@@ -57,7 +57,9 @@ class WeightGradients:
         threads = num_threads if self.are_summed else 0
         return (
             self._like.new_zeros(threads, self.size),
-            torch.zeros(threads if have_bias else 0, self._num_columns, dtype=torch.float64),
+            self._like.new_zeros(
+                threads if have_bias else 0, self._num_columns, dtype=torch.float64
+            ),
             self._like.new_empty(0 if self.are_summed else num_rows, self._num_columns),
         )
 
