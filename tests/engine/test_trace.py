@@ -1,5 +1,8 @@
 """From a step to a program: the program, run on Python numbers, is the step and its gradient."""
 
+import itertools
+import random
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +12,7 @@ from charlab.cells.custom_gru import CustomGRU
 from charlab.cells.custom_lstm import CustomLSTM
 from charlab.cells.custom_rnn import CustomRNN
 from charlab.engine.graph import Graph
-from charlab.engine.keep import kept_nodes
+from charlab.engine.keep import KNOWN, before_cut, kept_nodes
 from charlab.engine.program import LEAVES, OPERATIONS, Program
 from charlab.engine.trace import NotElementwise, trace_cell
 
@@ -327,6 +330,27 @@ def test_a_part_of_the_state_of_another_shape_is_refused(width):
 
     with pytest.raises(NotElementwise, match="not all"):
         trace_cell(Counting(H, H, "none"))
+
+
+def test_a_minimum_cut_is_that_of_a_library():
+    """networkx comes with torch."""
+    import networkx
+
+    chance = random.Random(1)
+    for _ in range(200):
+        places = [(number, KNOWN) for number in range(8)]
+        capacities: dict = {}
+        for tail, head in itertools.permutations(places, 2):
+            if chance.random() < 0.35:
+                capacities.setdefault(tail, {})[head] = chance.choice([0.6, 1.0, 2.0])
+        graph = networkx.DiGraph()
+        graph.add_nodes_from(places)
+        for tail, heads in capacities.items():
+            graph.add_weighted_edges_from(((tail, h, c) for h, c in heads.items()), "capacity")
+        side = before_cut(capacities, places[0], places[-1])
+        assert places[0] in side and places[-1] not in side
+        cut = sum(c for t in side for h, c in capacities.get(t, {}).items() if h not in side)
+        assert cut == pytest.approx(networkx.minimum_cut_value(graph, places[0], places[-1]))
 
 
 def test_tracing_leaves_the_cell_as_it_was():

@@ -4,7 +4,7 @@ A step is elementwise if numbers only ever meet others of their own row and unit
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import torch
@@ -106,24 +106,21 @@ class Watch(TorchDispatchMode):
             for arg in args
             if arg is not None
         ]
-        shown = torch.stack([code.expand(made.shape) for one in codes for code in one])
-        unique, place = torch.unique(shown.reshape(len(shown), -1), dim=1, return_inverse=True)
-        nodes: dict[tuple[int, ...], int] = {}
-        columns = []
-        for column in unique.T.tolist():
-            operands = tuple(column[0::3])
-            rows, units = set(column[1::3]) - {EVERY}, set(column[2::3]) - {EVERY}
-            if len(rows) > 1 or len(units) > 1:
-                raise NotElementwise(f"{_name(func)} joins numbers of different units or rows")
-            if SUMMED in rows:
-                self._check_linear(func, operands, column[1::3])
-            if operands not in nodes:
-                given = iter(operands)
-                filled = [None if arg is None else next(given) for arg in args]
-                nodes[operands] = self._lowered(func, lower, filled, kwargs)
-            row, unit = rows.pop() if rows else EVERY, units.pop() if units else EVERY
-            columns.append((nodes[operands], row, unit))
-        self.shadow.write(made, Codes.of_table(columns, place.view(made.shape)))
+        shown = [Codes(*(code.expand(made.shape) for code in one)) for one in codes]
+        row = _common([one.row for one in shown], func)
+        unit = _common([one.unit for one in shown], func)
+        operands = torch.stack([one.node.reshape(-1) for one in shown])
+        kinds, place = _distinct(operands)
+        if (row == SUMMED).any():
+            summed = torch.stack([one.row.reshape(-1) == SUMMED for one in shown])
+            for number, kind in enumerate(kinds):
+                self._check_linear(func, kind, summed[:, place == number])
+        nodes = []
+        for kind in kinds:
+            given = iter(kind)
+            filled = [None if arg is None else next(given) for arg in args]
+            nodes.append(self._lowered(func, lower, filled, kwargs))
+        self.shadow.write(made, Codes(torch.tensor(nodes)[place].view(made.shape), row, unit))
         return made
 
     def _check_types(self, func: Any, args: Any, made: Tensor) -> None:
@@ -138,9 +135,11 @@ class Watch(TorchDispatchMode):
         if not floating <= {self.dtype, torch.bool}:
             raise NotElementwise(f"{name} of {', '.join(map(str, types))}")
 
-    def _check_linear(self, func: Any, operands: tuple[int, ...], rows: list[int]) -> None:
-        """What comes out of a sum over rows is linear in it."""
-        name, summed = _name(func).rstrip("_"), [row == SUMMED for row in rows]
+    def _check_linear(self, func: Any, operands: Sequence[int], rows: Tensor) -> None:
+        """What comes out of a sum over rows is linear in it. rows: which operands are such sums."""
+        name, summed = _name(func).rstrip("_"), rows[:, 0].tolist()
+        if (rows != rows[:, :1]).any():
+            raise NotElementwise(f"{name} of sums over rows and of others")
         zero = [self.graph.value_of(operand) == 0 for operand in operands]
         is_linear = (
             (name in ("add", "sub", "rsub") and all(map(operator.or_, summed, zero)))
@@ -243,6 +242,27 @@ class Watch(TorchDispatchMode):
         for node in alike.pop():
             total = self.graph.apply("add", total, node)
         return total, SUMMED, one_unit
+
+
+def _common(codes: Sequence[Tensor], func: Any) -> Tensor:
+    """The row, or unit, of numbers made of these: all have the same one, or are in every one."""
+    made = torch.full_like(codes[0], EVERY)
+    for code in codes:
+        if ((made != EVERY) & (code != EVERY) & (made != code)).any():
+            raise NotElementwise(f"{_name(func)} joins numbers of different units or rows")
+        made = torch.where(code == EVERY, made, code)
+    return made
+
+
+def _distinct(operands: Tensor) -> tuple[list[list[int]], Tensor]:
+    """The distinct columns of [operands, N], and for each column which of them it is."""
+    place = torch.zeros(operands.shape[1], dtype=torch.int64)
+    for row in operands:
+        values, which = row.unique(return_inverse=True)
+        place = (place * len(values) + which).unique(return_inverse=True)[1]
+    first = torch.zeros(int(place.max()) + 1, dtype=torch.int64)
+    first[place] = torch.arange(len(place))
+    return operands[:, first].T.tolist(), place
 
 
 def _name(func: Any) -> str:
