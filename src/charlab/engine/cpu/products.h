@@ -36,13 +36,13 @@ static void pack(S* to, const S* from, long row, long column, long k, long n, bo
 }
 
 // ACROSS: A comes as columns of TILE rows side by side, as `pack_across` leaves them.
-template <int ROWS, bool PART, bool ACROSS>
+template <int ROWS, bool ACROSS>
 static void tile(long depth, const S* a, long a_row, const S* panel, S* c, long c_row, long columns,
                  Start start, const S* bias) {
   V sum[ROWS][WIDTH];
   auto take = [&](const S* from, int v) {
     long count = columns - v * LANES;
-    if (!PART || count >= LANES) return load(from + v * LANES);
+    if (count >= LANES) return load(from + v * LANES);
     return count > 0 ? load_part(from + v * LANES, count) : V{};
   };
 #pragma GCC unroll 8
@@ -67,19 +67,19 @@ static void tile(long depth, const S* a, long a_row, const S* panel, S* c, long 
     for (int v = 0; v < WIDTH; v++) {
       S* to = c + i * c_row + v * LANES;
       long count = columns - v * LANES;
-      if (!PART || count >= LANES)
+      if (count >= LANES)
         store(to, sum[i][v]);
       else if (count > 0)
         store_part(to, sum[i][v], count);
     }
 }
 
-template <bool PART, bool ACROSS>
+template <bool ACROSS>
 static void rows_of_tile(long rows, long depth, const S* a, long a_row, const S* panel, S* c,
                          long c_row, long columns, Start start, const S* bias) {
 #define CASE(N) \
   case N:       \
-    return tile<N, PART, ACROSS>(depth, a, a_row, panel, c, c_row, columns, start, bias)
+    return tile<N, ACROSS>(depth, a, a_row, panel, c, c_row, columns, start, bias)
   switch (rows) {
     CASE(1);
     CASE(2);
@@ -105,9 +105,8 @@ static void multiply(long rows, long k, long n, const S* a, long a_row, const S*
       const S* panel = packed + column * k + from * PANEL;
       for (long row = 0; row < rows; row += TILE) {
         long some = rows - row < TILE ? rows - row : TILE;
-        auto add = n - column >= PANEL ? rows_of_tile<false, false> : rows_of_tile<true, false>;
-        add(some, here, a + row * a_row + from, a_row, panel, c + row * c_row + column, c_row,
-            n - column, start, bias + column);
+        rows_of_tile<false>(some, here, a + row * a_row + from, a_row, panel,
+                            c + row * c_row + column, c_row, n - column, start, bias + column);
       }
     }
     start = FROM_TARGET;
@@ -150,7 +149,8 @@ template <int COLS>
 static void columns_of_dots(long rows, long k, long n, const S* a, const S* w, S* c, const S* bias,
                             bool narrow) {
   long i = 0;
-  for (; i + 4 <= rows; i += 4) dots<4, COLS>(k, a + i * k, w, c + i * n, n, bias, narrow);
+  if constexpr (COLS <= 3)
+    for (; i + 4 <= rows; i += 4) dots<4, COLS>(k, a + i * k, w, c + i * n, n, bias, narrow);
   for (; i < rows; i++) dots<1, COLS>(k, a + i * k, w, c + i * n, n, bias, narrow);
 }
 

@@ -53,12 +53,11 @@ static void pack_steps(S* to, const Rows* from, long steps, long rows, long widt
 
 // to [H, width] += block^T A, both packed, for `rows` rows.
 static void add_transposed(S* to, const S* block, const S* panels, long rows, long H, long width) {
-  for (long column = 0; column < width; column += PANEL) {
-    auto add = width - column >= PANEL ? rows_of_tile<false, true> : rows_of_tile<true, true>;
+  for (long column = 0; column < width; column += PANEL)
     for (long row = 0; row < H; row += TILE)
-      add(H - row < TILE ? H - row : TILE, rows, block + row * rows, 0, panels + column * rows,
-          to + row * width + column, width, width - column, FROM_TARGET, nullptr);
-  }
+      rows_of_tile<true>(H - row < TILE ? H - row : TILE, rows, block + row * rows, 0,
+                         panels + column * rows, to + row * width + column, width, width - column,
+                         FROM_TARGET, nullptr);
 }
 
 constexpr long MOST_SUMMED = 256;  // rows of the steps whose D is kept until weights get their part
