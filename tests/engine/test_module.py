@@ -173,6 +173,44 @@ def test_a_number_of_the_users_step_that_changes():
         assert_same(layer, reference)
 
 
+class Scaled(Own):
+    """Numbers of the step in a container, and behind an underscore."""
+
+    def add(self, size):
+        self.scales = [0.5, 2.0]
+        self._shift = 0.25
+
+    def new(self, one, two, h):
+        return (self.scales[0] * one + self.scales[1] * two + self._shift * h).tanh()
+
+
+def test_numbers_in_containers_and_behind_underscores_count_too():
+    layer, reference = (as_layer(Scaled(I, H).double(), name) for name in ("auto", "reference"))
+    reference.load_state_dict(layer.state_dict())
+    assert_same(layer, reference)
+    for one in (layer, reference):
+        one.cell.scales[1] = -1.0
+    assert_same(layer, reference)
+    for one in (layer, reference):
+        one.cell._shift = -2.0
+    assert_same(layer, reference)
+
+
+def test_weights_that_a_step_reads_past_the_cell_get_their_gradients():
+    """A function that holds the cell it was made in: copies of the cell do not know of it."""
+
+    class Closure(Own):
+        def add(self, size):
+            self.gain = torch.nn.Parameter(torch.ones(size))
+            self.how = lambda a: (a * self.gain).tanh()
+
+        def new(self, one, two, h):
+            return self.how(one + two)
+
+    cell = Closure(I, H).double()
+    assert_same(as_layer(cell, "auto"), as_layer(cell, "reference"))
+
+
 def test_a_buffer_moves_with_the_module():
     layer, reference = (as_layer(Masked(I, H).double(), name) for name in ("auto", "reference"))
     reference.load_state_dict(layer.state_dict())

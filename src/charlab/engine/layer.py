@@ -34,11 +34,6 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _plain(value: object) -> object:
-    """Something that can be a key, and differs where the attribute does."""
-    return value if _is_plain(value) else repr(value)
-
-
 @final
 class EngineLayer(CellLayer):
     """Runs a cell on whole chunks.
@@ -96,9 +91,13 @@ class EngineLayer(CellLayer):
         return choice.name, choice.notice
 
     def _choice(self, device_type: str, dtype: torch.dtype) -> Choice:
-        plain = [_plain(attributes[name]) for attributes, name in self._plain]
+        plain: list[object] = [attributes[name] for attributes, name in self._plain]
         key = (device_type, dtype, *map(len, self._tables), *plain)
-        choice = self._choices.get(key)
+        try:
+            choice = self._choices.get(key)
+        except TypeError:  # a container, which is no key
+            key = (device_type, dtype, *map(len, self._tables), *map(repr, plain))
+            choice = self._choices.get(key)
         if choice is None:
             choice = choose(self.cell, self.engine, device_type, dtype, self.cache)
             self._choices[key] = choice
