@@ -227,6 +227,7 @@ def test_two_chunks_equal_their_join(row, engine, cut):
 def test_a_forgotten_row_starts_anew(row, engine):
     """And the rows beside it go on bit for bit, in a stack of two layers."""
     layers = [build(row, I, H, engine=engine), build(row, H, H, engine=engine)]
+    torch.manual_seed(1)  # of the embedding: under some, no relu of the reset row is on
     model = CharModel(layers, V, I, dropout=0.0, layer_norm=False, tie_weights=False).double()
     tokens = torch.randint(V, (T, B), generator=generator(5))
     states = tuple(random_state(layer, B) for layer in layers)
