@@ -4,6 +4,7 @@ import gc
 
 import pytest
 import torch
+from torch.library import opcheck
 
 from charlab.engine import as_layer
 from charlab.engine.op import recurrence, recurrence_backward
@@ -41,11 +42,11 @@ def arguments(layer, *, save=True, num_steps=T):
 def test_torch_finds_nothing_wrong_with_it(row, engine):
     """Schema, fakes, autograd registration, and AOT autograd with sizes that are symbols."""
     layer = build(row, engine=engine)
-    torch.library.opcheck(recurrence, arguments(layer))
+    opcheck(recurrence, arguments(layer))
     layer.requires_grad_(False)
     x, state, *others = arguments(layer, save=False)
     given = (x.detach(), [part.detach() for part in state], *others)
-    torch.library.opcheck(recurrence, given)
+    opcheck(recurrence, given)
 
 
 @every_case
@@ -59,7 +60,7 @@ def test_torch_finds_nothing_wrong_with_its_backward(row, engine):
     grads = (y.cos(), [part.sin() for part in after])
     for need_x in (True, False):
         given = (*grads, x, state, parameters, y, saved, key, narrow, need_x)
-        torch.library.opcheck(recurrence_backward, given)
+        opcheck(recurrence_backward, given)
 
 
 @every_engine

@@ -34,11 +34,10 @@ class EagerRunner(Runner):
         self._calls = probe(cell, skeleton)
         self._step_back = StepBack(skeleton, self._calls)
         self._tails = [tuple(part.shape[1:]) for part in cell.initial_state(1)]
-        place = {name: index for index, name in enumerate(skeleton.parameter_names)}
         names = [*skeleton.linear_names, "input_linear"]
-        self._linears = [(place[f"{name}.weight"], place.get(f"{name}.bias")) for name in names]
+        self._linears = [*skeleton.places.linears, skeleton.places.input]
         self._widths = [len(tensor_of(cell, f"{name}.weight")) for name in names]
-        self._others = [place[name] for name in skeleton.other_names]
+        self._others = skeleton.places.others
 
     def saved_shapes(self, num_steps: int, batch_size: int) -> list[tuple[int, ...]]:
         """The input product, the value of each call, the parts of the state after the first."""

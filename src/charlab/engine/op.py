@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
+from torch.library import custom_op
 
 from charlab.engine.runner import Runner
 
@@ -56,7 +57,7 @@ def _plain(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(device_type, enabled=False) if is_on else nullcontext()
 
 
-@torch.library.custom_op("charlab::recurrence", mutates_args=())
+@custom_op("charlab::recurrence", mutates_args=())
 def recurrence(
     x_TBI: Tensor,
     state: Sequence[Tensor],
@@ -86,7 +87,7 @@ def _(
     return [x_TBI.new_empty(shape) for shape in shapes]
 
 
-@torch.library.custom_op("charlab::recurrence_backward", mutates_args=())
+@custom_op("charlab::recurrence_backward", mutates_args=())
 def recurrence_backward(
     grad_y_TBH: Tensor,
     grad_state: Sequence[Tensor],

@@ -16,8 +16,8 @@ class Runner(ABC):
     parameters  the cell's tensors in the order of `skeleton.parameter_names`
     state       parts of the state before the chunk, each [B, H] where the step is elementwise
     narrow      mixed precision: the operands of matrix products (x, weights, inputs of recurrent
-                products, gradients of pre-activations) are rounded to bfloat16; sums and all that
-                is elementwise stay in the type of the state
+                products, gradients of pre-activations) are rounded to bfloat16, some of them only
+                inside the loop; sums and all that is elementwise stay in the type of the state
     """
 
     name: str  # what a run records: "compiled", "eager", "triton"

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import NoReturn, final
+from typing import NamedTuple, NoReturn, final
 
 from torch import Tensor, nn
 
@@ -43,6 +43,20 @@ def tensor_of(cell: Cell, name: str) -> Tensor:
 
 
 @final
+class Places(NamedTuple):
+    """Where the tensors that a runner is given stand among them.
+
+    input    weight and bias (or None) of the input product
+    linears  the same of each recurrent product
+    others   the further ones
+    """
+
+    input: tuple[int, int | None]
+    linears: tuple[tuple[int, int | None], ...]
+    others: tuple[int, ...]
+
+
+@final
 class Tap(nn.Module):
     """Stands where a recurrent product was: asks the skeleton's user for its value."""
 
@@ -73,6 +87,8 @@ class Skeleton:
                     and buffers, in the order of parameter_names
     others_like     the same tensors on the meta device: their shapes and types
 
+    places: where tensors stand in parameter_names.
+
     It is in the mode (training or not) that the cell is in. A tensor that the step reads in any
     other way than by these names makes `step` raise.
     """
@@ -102,16 +118,17 @@ class Skeleton:
         owned = tuple(f"{path}." for path in paths)
         self.other_names = tuple(n for n in self.parameter_names if not n.startswith(owned))
         self.others_like = [tensor_of(cell, name).to("meta") for name in self.other_names]
+        place = {name: number for number, name in enumerate(self.parameter_names)}
+        self.places = Places(
+            (place["input_linear.weight"], place.get("input_linear.bias")),
+            tuple((place[f"{p}.weight"], place.get(f"{p}.bias")) for p in self.linear_names),
+            tuple(place[name] for name in self.other_names),
+        )
         # where the step finds them: instance attributes are looked up before parameters
         self._places: list[tuple[dict[str, object], str]] = []
         for name in self.other_names:
             path, _, own = name.rpartition(".")
             self._places.append((self.cell.get_submodule(path).__dict__, own))
-
-    def others(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """Those of `other_names` among the tensors of `parameter_names`."""
-        wanted = set(self.other_names)
-        return [tensor for name, tensor in zip(self.parameter_names, parameters) if name in wanted]
 
     def step(
         self,

@@ -131,8 +131,8 @@ class Watch(TorchDispatchMode):
             return
         if name in LOGICAL or made.dtype != (torch.bool if name in TRUTHS else self.dtype):
             raise NotElementwise(f"{name} of {', '.join(map(str, types))}")
-        floating = {arg.dtype for arg in args if isinstance(arg, Tensor) and arg.numel() > 1}
-        if not floating <= {self.dtype, torch.bool}:
+        of_many = {arg.dtype for arg in args if isinstance(arg, Tensor) and arg.numel() > 1}
+        if not of_many <= {self.dtype, torch.bool}:
             raise NotElementwise(f"{name} of {', '.join(map(str, types))}")
 
     def _check_linear(self, func: Any, operands: Sequence[int], rows: Tensor) -> None:

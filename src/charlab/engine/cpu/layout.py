@@ -31,7 +31,7 @@ class Layout:
     saved_by     for each pass the saved nodes that it stores
     leaf_column  column of D that holds the gradient of a gate or product, if it has one
     num_columns  columns of D
-    sums         (leaf, first unit is the only one) of vectors and scalars with a gradient
+    sums         leaves of vectors and scalars with a gradient
     straight     for each piece the part of the state that gets the gradient of its call as it is
     runs         of the input product, then of each call
     """
@@ -44,21 +44,11 @@ class Layout:
             for call in program.calls
         ]
         self.call_pass = program.stage_of_calls()
-        self.num_passes = 1 + max(self.call_pass, default=-1) + 1
-        last = self.num_passes - 1
+        self.num_passes = max(self.call_pass, default=-1) + 2
         self.roots = [
-            sorted(
-                {
-                    call.source
-                    for call, number, state in zip(
-                        program.calls, self.call_pass, self.source_state, strict=True
-                    )
-                    if number == index and state is None
-                }
-            )
-            for index in range(last)
+            sorted({node for _, node, _ in self.targets(number)})
+            for number in range(self.num_passes)
         ]
-        self.roots.append(list(program.new_state))
         self._share()
         self._save()
         self._columns()

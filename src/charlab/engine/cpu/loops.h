@@ -9,9 +9,10 @@
 static int omp_get_thread_num() { return 0; }
 static int omp_get_num_threads() { return 1; }
 #endif
+
 constexpr long MOST_ROWS = 64;  // of a block: what a step needs stays in the second cache
 
-// Rows first, first + 1, ... of a block, and the number of blocks that `rows` rows make.
+// How `all` rows are cut into blocks: rows of each but the last, and the number of blocks.
 struct Blocks {
   long rows, count;
   Blocks(long all, long threads) {
@@ -34,7 +35,8 @@ struct Linear {  // W [n, k] as torch keeps it, bias [n] or null
   const S* bias;
 };
 
-static long forward_packed_size(long I, long H) {
+// Numbers of the room that `forward` packs weights in, and `backward`.
+extern "C" long forward_size(long I, long H) {
   long size = packed_size(I, GATES * H);
   for (int c = 0; c < CALLS; c++) size += packed_size(H, CALL[c].blocks * H);
   return size;
@@ -51,7 +53,7 @@ static void pack_forward(const Sizes& s, S* to, Linear input, const Linear* call
 }
 
 // For gradients: rows of W as they stand, in the runs in which D holds their columns.
-static long backward_packed_size(long I, long H) {
+extern "C" long backward_size(long I, long H) {
   long size = 0;
   for (int run = 0; run < RUNS[0].last; run++) size += packed_size(RUN[run].blocks * H, I);
   for (int c = 0; c < CALLS; c++)
@@ -83,7 +85,7 @@ static void multiply_runs(long rows, long H, long width, const S* D, const S* pa
 }
 
 // --------------------------------------------------------------------------------------- forward
-// places: x, room to pack weights in or null, y, saved; then the parts of the state before, those of the
+// places: x, room to pack weights in or null, y, saved; then parts of the state before, those of the
 // state after, sequences of all parts but the first, other parameters, weights and biases.
 extern "C" void forward(const Sizes* sizes, S* const* places) {
   const S* const x = places[0];
@@ -210,7 +212,7 @@ extern "C" void backward(const Sizes* sizes, S* const* places, long weight_size,
       for (long t = s.T - 1; t >= 0; t--) {
         const long place = t * s.B + start, before = place - s.B;
         at.d_y = d_y + place * H;
-        at.new_state[0] = places[2] + place * H;
+        at.new_state[0] = places[2] + place * H;  // y, which no piece writes to
         at.state[0] = t ? y + before * H : state[0] + start * H;
         for (int p = 1; p < STATES; p++) {
           at.new_state[p] = sequence[p - 1] + place * H;
@@ -238,15 +240,14 @@ extern "C" void backward(const Sizes* sizes, S* const* places, long weight_size,
         if (!D) {
           weights.what(0) = {x + place * s.I, s.I};
           for (int c = 0; c < CALLS; c++)
-            weights.what(c + 1) = CALL[c].state >= 0 ? Rows{at.state[CALL[c].state], H}
-                                                     : Rows{at.saved + CALL[c].saved * H, SAVED * H};
+            weights.what(c + 1) = CALL[c].state >= 0
+                                      ? Rows{at.state[CALL[c].state], H}
+                                      : Rows{at.saved + CALL[c].saved * H, SAVED * H};
           if (++weights.steps == weights.most_steps || t == 0)
-            weights.add(d_weight + thread * weight_size, d_columns ? d_columns + thread * COLUMNS * H : nullptr, rows);
+            weights.add(d_weight + thread * weight_size,
+                        d_columns ? d_columns + thread * COLUMNS * H : nullptr, rows);
         }
       }
     }
   }
 }
-
-extern "C" long forward_size(long I, long H) { return forward_packed_size(I, H); }
-extern "C" long backward_size(long I, long H) { return backward_packed_size(I, H); }

@@ -22,8 +22,7 @@ from charlab.engine.skeleton import Skeleton
 # Rows, of all steps, from which on it pays to pack the weights first.
 PACKED_FROM = 12
 
-
-SIZES = ctypes.c_long * 7
+SIZES = ctypes.c_long * 7  # as in step.h
 
 
 @final
@@ -41,11 +40,10 @@ class CompiledRunner(Runner):
         self._library = load(source(self._layout, single=dtype == torch.float32), cache)
         for size in (self._library.forward_size, self._library.backward_size):
             size.argtypes, size.restype = (ctypes.c_long, ctypes.c_long), ctypes.c_long
-        place = {name: index for index, name in enumerate(skeleton.parameter_names)}
-        names = ["input_linear", *(skeleton.linear_names[call.linear] for call in program.calls)]
-        # positions of the weight and bias of the input product, then of each call
-        self._linears = [(place[f"{name}.weight"], place.get(f"{name}.bias")) for name in names]
-        self._others = [place[name] for name in skeleton.other_names]
+        places = skeleton.places
+        # of the input product, then of each call
+        self._linears = [places.input, *(places.linears[call.linear] for call in program.calls)]
+        self._others = places.others
         self._order = [*self._others, *(one for pair in self._linears for one in pair)]
 
     def saved_shapes(self, num_steps: int, batch_size: int) -> list[tuple[int, ...]]:
@@ -137,7 +135,6 @@ class CompiledRunner(Runner):
                 grad.view(-1, self._hidden_size)[int(args[1])] += total_H
 
     def _sizes(self, x_TBI: Tensor, narrow: bool, save: bool) -> Any:
-        """As in sums.h."""
         threads = _num_threads(x_TBI.shape[1])
         return SIZES(*x_TBI.shape, self._hidden_size, threads, narrow, save)
 

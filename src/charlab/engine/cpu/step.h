@@ -9,6 +9,22 @@
 //              block of the first of them in the product, how many
 //   RUNS[n]    runs of the input product (n = 0) and of call n - 1: first to last, last excluded
 
+#include <cstdlib>
+#include <memory>
+
+struct Sizes {
+  long T, B, I, H, threads, narrow, save;
+};
+
+struct Free {
+  void operator()(S* memory) const { free(memory); }
+};
+typedef std::unique_ptr<S, Free> Memory;
+static Memory numbers(long count) {
+  size_t bytes = (count * sizeof(S) + 2 * BYTES) / BYTES * BYTES;
+  return Memory((S*)aligned_alloc(BYTES, bytes));
+}
+
 // A block of rows at one step. Rows of several blocks of H numbers have them side by side.
 struct Step {
   long H, rows, narrow;

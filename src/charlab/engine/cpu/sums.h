@@ -1,22 +1,6 @@
 // Gradients of weights, summed by each thread while D, the gradient of pre-activations, is in the
 // cache: W [n, width] += D^T A for the rows of a few steps at a time.
 
-#include <cstdlib>
-#include <memory>
-
-struct Free {
-  void operator()(S* memory) const { free(memory); }
-};
-typedef std::unique_ptr<S, Free> Memory;
-static Memory numbers(long count) {
-  size_t bytes = (count * sizeof(S) + 2 * BYTES) / BYTES * BYTES;
-  return Memory((S*)aligned_alloc(BYTES, bytes));
-}
-
-struct Sizes {
-  long T, B, I, H, threads, narrow, save;
-};
-
 // Rows of a matrix, `step` numbers apart; what a product read at one step.
 struct Rows {
   const S* first;

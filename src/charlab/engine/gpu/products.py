@@ -5,26 +5,12 @@ of the type of the state.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from charlab.engine.gpu.plan import Plan
-
-
-@final
-class Places(NamedTuple):
-    """Where the tensors of a cell stand in `parameters`.
-
-    input    weight and bias (or None) of the input product
-    linears  the same of each recurrent product
-    others   the further ones
-    """
-
-    input: tuple[int, int | None]
-    linears: tuple[tuple[int, int | None], ...]
-    others: tuple[int, ...]
+from charlab.engine.skeleton import Places
 
 
 def product(a_KI: Tensor, b_IN: Tensor, out_KN: Tensor, add: bool = False) -> Tensor:

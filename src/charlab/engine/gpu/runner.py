@@ -10,7 +10,7 @@ from triton import OutOfResources
 from charlab.engine.gpu.fit import Chip, chip_of, loop_stages
 from charlab.engine.gpu.loop import Loop
 from charlab.engine.gpu.plan import Plan
-from charlab.engine.gpu.products import Places, gradients, input_product, packed
+from charlab.engine.gpu.products import gradients, input_product, packed
 from charlab.engine.gpu.steps import Steps
 from charlab.engine.keep import kept_nodes
 from charlab.engine.program import Program
@@ -43,12 +43,9 @@ class TritonRunner(Runner):
         chip: Chip | None = None,
     ) -> None:
         assert dtype == torch.float32, "see why_not"
-        place = {name: number for number, name in enumerate(skeleton.parameter_names)}
-        names = ["input_linear", *skeleton.linear_names]
-        products = [(place[f"{name}.weight"], place.get(f"{name}.bias")) for name in names]
-        others = tuple(place[name] for name in skeleton.other_names)
-        self._places = Places(products[0], tuple(products[1:]), others)
-        biased = [number for number, (_, bias) in enumerate(products[1:]) if bias is not None]
+        self._places = skeleton.places
+        linears = enumerate(skeleton.places.linears)
+        biased = [number for number, (_, bias) in linears if bias is not None]
         self._plan = Plan(program, kept_nodes(program), biased)
         self._size = skeleton.cell.hidden_size
         self._chip = chip
