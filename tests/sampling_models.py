@@ -61,6 +61,14 @@ class TableModel:
         sums_TB = state[0].sum_B + tokens_TB.cumsum(0)
         return self.table[sums_TB % len(self.table)], (Sum(sums_TB[-1]),)
 
+    def stepper(self, state):
+        def step(ids_N):
+            nonlocal state
+            logits_1NV, state = self(ids_N[None], state)
+            return logits_1NV[0]
+
+        return step
+
     def eval(self):
         return self.train(False)
 

@@ -5,7 +5,7 @@ is run, is settled in `build_model`.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -81,10 +81,27 @@ class CharModel(nn.Module):
         for number, (layer, layer_state) in enumerate(zip(self.layers, state)):
             y_TBH, layer_state = layer(self._prepared(y_TBH, number), layer_state)
             after.append(layer_state)
-        y_TBH = self._prepared(y_TBH, len(after))
+        return self._logits(self._prepared(y_TBH, len(after))), tuple(after)
+
+    def stepper(self, state: ModelState) -> Callable[[Tensor], Tensor]:
+        """A function from ids [B] to logits [B, V] that goes on from the state, a step a call.
+
+        Faster than calling the model; as `Layer.stepper`, without autograd.
+        """
+        steps = [layer.stepper(part) for layer, part in zip(self.layers, state, strict=True)]
+
+        def step(ids_B: Tensor) -> Tensor:
+            y_BH = self.embedding(ids_B)
+            for number, one in enumerate(steps):
+                y_BH = one(self._prepared(y_BH, number))
+            return self._logits(self._prepared(y_BH, len(steps)))
+
+        return step
+
+    def _logits(self, y_TBH: Tensor) -> Tensor:
         if self.has_projection:
             y_TBH = self.projection(y_TBH)
-        return self.head(y_TBH), tuple(after)
+        return cast(Tensor, self.head(y_TBH))
 
     def _prepared(self, y_TBH: Tensor, number: int) -> Tensor:
         """The input of layer `number`, or of the logits where it is the number of layers."""

@@ -5,7 +5,7 @@ never read again. Draws come from a generator of their own, so sampling during t
 nothing about the training.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -27,6 +27,7 @@ class StepModel(Protocol):
 
     def initial_state(self, batch_size: int) -> ModelState: ...
     def __call__(self, tokens_TB: Tensor, state: ModelState) -> tuple[Tensor, ModelState]: ...
+    def stepper(self, state: ModelState) -> Callable[[Tensor], Tensor]: ...
     def eval(self) -> object: ...
     def train(self, mode: bool = True) -> object: ...
 
@@ -196,10 +197,10 @@ def _continue(
     check_every = max(1, min(CHECK_EVERY, CHECK_AT_ONCE // logits_NV.numel()))
     drawn: list[Tensor] = []
     unchecked: list[Tensor] = []
+    step = model.stepper(state)
     for noise_NV in noise:
         if drawn:
-            logits_1NV, state = model(drawn[-1][None], state)
-            logits_NV = logits_1NV[0]
+            logits_NV = step(drawn[-1])
         logits_NV = logits_NV.float()
         ids_N = draw(logits_NV, noise_NV)
         drawn.append(ids_N)

@@ -6,7 +6,7 @@ knows about data, models or training. `charlab.cells.CELLS` is the table of all 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple, final
 
 from torch import Tensor, nn
@@ -75,6 +75,19 @@ class Layer(Recurrent):
     @abstractmethod
     def forward(self, x_TBI: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Outputs [T, B, H] for each step of the chunk, and the state after the last one."""
+
+    def stepper(self, state: LayerState) -> Callable[[Tensor], Tensor]:
+        """A function from x [B, I] to y [B, H] that goes on from the state, a step a call.
+
+        For drawing text: without autograd, and with parameters that stay as they are meanwhile.
+        """
+
+        def step(x_BI: Tensor) -> Tensor:
+            nonlocal state
+            y_TBH, state = self.forward(x_BI[None], state)
+            return y_TBH[0]
+
+        return step
 
 
 @final

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any, cast, final
 from weakref import WeakValueDictionary
@@ -32,6 +32,14 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _is_narrow(device_type: str, dtype: torch.dtype) -> bool:
+    return (
+        dtype == torch.float32
+        and torch.is_autocast_enabled(device_type)
+        and torch.get_autocast_dtype(device_type) == torch.bfloat16
+    )
 
 
 @final
@@ -103,6 +111,18 @@ class EngineLayer(CellLayer):
             self._choices[key] = choice
         return choice
 
+    def stepper(self, state: LayerState) -> Callable[[Tensor], Tensor]:
+        first = state[0]
+        runner, _, tensors, _ = self._choice(first.device.type, first.dtype)
+        if runner is None or torch.is_grad_enabled() or first.device.type == "meta":
+            return super().stepper(state)
+        self._check(first.new_empty(1, len(first), self.input_size), state)
+        parameters = [one.contiguous() for one in self._tensors(tensors, first.dtype, first.device)]
+        parts = [part.contiguous() for part in state]
+        narrow = _is_narrow(first.device.type, first.dtype)
+        step = runner.stepper(parts, parameters, narrow=narrow)
+        return super().stepper(state) if step is None else step
+
     def forward(self, x_TBI: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         dtype, device_type = state[0].dtype, x_TBI.device.type
         if x_TBI.numel() == 0 or device_type == "meta":
@@ -124,11 +144,7 @@ class EngineLayer(CellLayer):
         self._check(x_TBI, state)
         x_TBI = x_TBI if x_TBI.dtype == dtype else x_TBI.to(dtype)
         parts, parameters = list(state), self._tensors(tensors, dtype, x_TBI.device)
-        narrow = (
-            dtype == torch.float32
-            and torch.is_autocast_enabled(device_type)
-            and torch.get_autocast_dtype(device_type) == torch.bfloat16
-        )
+        narrow = _is_narrow(device_type, dtype)
         save = torch.is_grad_enabled() and any(
             tensor.requires_grad for tensor in (x_TBI, *parts, *parameters)
         )

@@ -50,11 +50,11 @@ def _run(cell: Cell, skeleton: Skeleton) -> tuple[int, ...]:
     weight = cell.input_linear.weight
     like = torch.zeros(0, dtype=weight.dtype, device=weight.device)
     calls: list[int] = []
-    given: list[Tensor] = []
+    given: list[tuple[Tensor, int]] = []  # and its version: 1 where an inference tensor was copied
 
     def leaf(tensor: Tensor) -> Tensor:
         made = tensor.detach().clone().requires_grad_(tensor.is_floating_point())
-        given.append(made)
+        given.append((made, made._version))
         return made
 
     def product(linear: int, a_BH: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def _run(cell: Cell, skeleton: Skeleton) -> tuple[int, ...]:
     again = skeleton.step(plain[0], parts, rest, constant)
     if any(tensor.requires_grad for tensor in (*again, *read)):
         raise NotRepeatable("it reads weights by another way than the attributes of self")
-    if any(tensor._version != 0 for tensor in given):
+    if any(tensor._version != version for tensor, version in given):
         raise NotRepeatable("it works in place on what it is given")
     changed = [key for key, value in _attributes(skeleton).items() if value is not before.get(key)]
     if changed:

@@ -1,7 +1,7 @@
 """What a backend is to the engine: the whole sequence of one cell, forward and backward."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -40,6 +40,15 @@ class Runner(ABC):
         save: bool,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """(y [T, B, H], parts of the state after the chunk, saved), nothing saved without `save`"""
+
+    def stepper(
+        self, state: Sequence[Tensor], parameters: Sequence[Tensor], *, narrow: bool
+    ) -> Callable[[Tensor], Tensor] | None:
+        """A function from x [B, I] to y [B, H], a step a call; None: not faster than `forward`.
+
+        Holds the parameters, and takes them to stay as they are.
+        """
+        return None
 
     @abstractmethod
     def backward(

@@ -86,7 +86,8 @@ static void multiply_runs(long rows, long H, long width, const S* D, const S* pa
 
 // --------------------------------------------------------------------------------------- forward
 // places: x, room to pack weights in or null, y, saved; then parts of the state before, those of the
-// state after, sequences of all parts but the first, other parameters, weights and biases.
+// state after, sequences of all parts but the first, other parameters, weights and biases. The state
+// after may take the memory of the one before.
 extern "C" void forward(const Sizes* sizes, S* const* places) {
   const S* const x = places[0];
   S *const packed = places[1], *const y = places[2], *const saved = places[3];
@@ -100,7 +101,7 @@ extern "C" void forward(const Sizes* sizes, S* const* places) {
 #pragma omp parallel num_threads(s.threads)
   {
     long thread = omp_get_thread_num(), threads = omp_get_num_threads();
-    if (packed) {
+    if (packed && !s.ready) {
       pack_forward(s, packed, linear[0], linear + 1, thread, threads);
 #pragma omp barrier
     }

@@ -4,7 +4,7 @@ The library runs all that is inside the time loop.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -19,10 +19,11 @@ from charlab.engine.program import Program
 from charlab.engine.runner import Runner
 from charlab.engine.skeleton import Skeleton
 
-# Rows, of all steps, from which on it pays to pack the weights first.
-PACKED_FROM = 12
+# Rows, of all steps, from which on it pays to pack the weights first; and rows of each step from
+# which on packed weights are faster, where they are packed once for many calls.
+PACKED_FROM, PACKED_ONCE_FROM = 12, 4
 
-SIZES = ctypes.c_long * 7  # as in step.h
+SIZES = ctypes.c_long * 8  # as in step.h
 
 
 @final
@@ -72,7 +73,7 @@ class CompiledRunner(Runner):
             size = self._library.forward_size(input_size, self._hidden_size)
         packed = x_TBI.new_empty(size) if size else None
         self._library.forward(
-            self._sizes(x_TBI, narrow, save),
+            SIZES(*x_TBI.shape, self._hidden_size, _num_threads(batch_size), narrow, save, False),
             _places(
                 [x_TBI, packed, y_TBH, saved[-1] if save else None],
                 [*state, *last, *(saved[:-1] if save else [None] * (len(state) - 1))],
@@ -80,6 +81,23 @@ class CompiledRunner(Runner):
             ),
         )
         return y_TBH, last, saved
+
+    def stepper(
+        self, state: Sequence[Tensor], parameters: Sequence[Tensor], *, narrow: bool
+    ) -> Callable[[Tensor], Tensor]:
+        parts = [part.clone() for part in state]
+        num_rows, input_size = len(parts[0]), parameters[self._linears[0][0]].shape[1]
+        packed = None
+        if num_rows >= PACKED_ONCE_FROM:
+            packed = parts[0].new_empty(self._library.forward_size(input_size, self._hidden_size))
+        return _Stepper(
+            self._library.forward,
+            (num_rows, input_size, self._hidden_size),
+            narrow,
+            parts[0],
+            [None, packed, None, None],
+            [*parts, *parts, *[None] * (len(parts) - 1), *self._read(parameters)],
+        )
 
     def backward(
         self,
@@ -107,7 +125,7 @@ class CompiledRunner(Runner):
         summed, columns, D = weights.room(num_threads, num_steps * batch_size)
         packed = x_TBI.new_empty(self._library.backward_size(input_size, hidden_size))
         self._library.backward(
-            self._sizes(x_TBI, narrow, save=False),
+            SIZES(*x_TBI.shape, hidden_size, num_threads, narrow, False, False),
             _places(
                 [x_TBI, packed, y_TBH, saved[-1], grad_y_TBH, D, summed, d_x],
                 [*state, *d_state, *saved[:-1]],
@@ -134,13 +152,43 @@ class CompiledRunner(Runner):
             else:
                 grad.view(-1, self._hidden_size)[int(args[1])] += total_H
 
-    def _sizes(self, x_TBI: Tensor, narrow: bool, save: bool) -> Any:
-        threads = _num_threads(x_TBI.shape[1])
-        return SIZES(*x_TBI.shape, self._hidden_size, threads, narrow, save)
-
     def _read(self, parameters: Sequence[Tensor]) -> list[Tensor | None]:
         """Other parameters, then weight and bias of each product."""
         return [None if place is None else parameters[place] for place in self._order]
+
+
+@final
+class _Stepper:
+    """Calls the library for one step after another, on addresses that stay the same.
+
+    Weights are packed at the first step; the state stays where it is.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., None],
+        sizes: tuple[int, int, int],
+        narrow: bool,
+        like: Tensor,
+        *tensors: Sequence[Tensor | None],
+    ) -> None:
+        self._forward = forward
+        self._shape, self._y_shape = sizes[:2], (sizes[0], sizes[2])
+        self._narrow, self._like = narrow, like
+        self._sizes = SIZES(1, *sizes, _num_threads(sizes[0]), narrow, False, False)
+        self._tensors = tensors  # or they would be freed
+        self._places = _places(*tensors)
+
+    def __call__(self, x_BI: Tensor) -> Tensor:
+        if x_BI.shape != self._shape:
+            raise ValueError(f"x has the shape {list(x_BI.shape)}, not {list(self._shape)}")
+        x_BI = x_BI.to(self._like).contiguous()
+        x_BI = _narrowed(x_BI) if self._narrow else x_BI
+        y_BH = x_BI.new_empty(self._y_shape)
+        self._places[0], self._places[2] = x_BI.data_ptr(), y_BH.data_ptr()
+        self._forward(self._sizes, self._places)
+        self._sizes[7] = True
+        return y_BH
 
 
 def _num_threads(batch_size: int) -> int:

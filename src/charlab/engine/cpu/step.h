@@ -12,8 +12,9 @@
 #include <cstdlib>
 #include <memory>
 
+// save: keep what `backward` needs. ready: weights are packed already, by a call before.
 struct Sizes {
-  long T, B, I, H, threads, narrow, save;
+  long T, B, I, H, threads, narrow, save, ready;
 };
 
 struct Free {
