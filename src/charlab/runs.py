@@ -24,14 +24,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final, get_args
 
 from omegaconf import OmegaConf
 
 import charlab
 from charlab.errors import UsageError
 
-Status = Literal["running", "finished", "failed"]
+Status = Literal["running", "finished", "failed", "pruned"]
+# of a run that is looked at from outside; "interrupted" where nobody is running it any more
+State = Literal["finished", "running", "interrupted", "failed", "pruned"]
+STATES: tuple[State, ...] = get_args(State)
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 
 
@@ -49,6 +52,43 @@ def slug(config: Mapping[str, Any]) -> str:
         f"p{model['match_params']:.3g}" if model["match_params"] else f"h{model['hidden_size']}"
     ).replace("+", "")
     return f"{model['cell']}-{model['num_layers']}x{size}-s{config['seed']}"
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """What the run directory of a configuration is called, but for a number after it."""
+    return f"{slug(config)}-{config_hash(config)}"
+
+
+@final
+class Found(NamedTuple):
+    """A run directory as another process finds it."""
+
+    path: Path
+    state: State
+    record: dict[str, Any]
+
+
+def find_run(folder: Path, name: str) -> Found | None:
+    """The run directory <name>, <name>-2, ... in a folder that says most of what became of it.
+
+    A finished one before one that is running, interrupted, failed or pruned; the newest of a state.
+    """
+    best: Found | None = None
+    for path in sorted(folder.glob(f"{name}*"), key=_number):
+        if path.name == name or path.name[len(name) + 1 :].isdigit():
+            try:
+                record = read_record(path)
+            except UsageError:  # it is being made
+                continue
+            state: State = record["status"]
+            if best is None or STATES.index(state) <= STATES.index(best.state):
+                best = Found(path, state, record)
+    return best
+
+
+def _number(path: Path) -> int:
+    last = path.name.rpartition("-")[2]
+    return int(last) if last.isdigit() and len(last) < 8 else 1
 
 
 @final
@@ -76,7 +116,7 @@ class Run:
 
         Raises UsageError where it cannot be made.
         """
-        name = f"{slug(config)}-{config_hash(config)}"
+        name = run_name(config)
         parent = runs / str(config["group"])
         try:
             path = _make_new(parent, name)
@@ -148,12 +188,17 @@ class Run:
 
 def mark_failed(path: Path, error: str) -> None:
     """Say in run.json that the run failed, for a process that could not or did not know why."""
+    mark_ended(path, "failed", error)
+
+
+def mark_ended(path: Path, status: Status, error: str) -> None:
+    """Say in run.json how the run ended, and why, for its process, which cannot."""
     record = read_record(path)
     times = {}
     if record["ended"] is None:
         lasted = datetime.now(UTC) - datetime.fromisoformat(record["started"])
         times = {"ended": _now(), "seconds": round(lasted.total_seconds(), 3)}
-    Run(path, record).update(status="failed", error=error, **times)
+    Run(path, record).update(status=status, error=error, **times)
 
 
 def _finite(value: Any) -> Any:

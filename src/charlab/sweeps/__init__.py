@@ -1,0 +1,1 @@
+"""Sweeps: from a definition to jobs, and from jobs to processes, one each. Imports no torch."""

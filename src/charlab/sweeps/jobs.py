@@ -1,0 +1,85 @@
+"""A job of a sweep: one run of train.py, what became of it, and where the next one comes from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+from charlab.runs import Found, find_run, run_name
+
+# finished     it ran to its end now
+# skipped      it had finished before
+# failed       it failed, now or before
+# pruned       its source stopped it early, now or before
+# interrupted  a signal ended it; it can go on
+Ending = Literal["finished", "skipped", "failed", "pruned", "interrupted"]
+
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """What is typed after train.py, and the checked configuration (plain, resolved) it makes."""
+
+    overrides: tuple[str, ...]
+    config: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """As its run directory is called, but for a number after it."""
+        return run_name(self.config)
+
+    @property
+    def folder(self) -> Path:
+        """Where its run directory is."""
+        return Path(self.config["paths"]["runs"]) / str(self.config["group"])
+
+    def find(self) -> Found | None:
+        """The run of this configuration, if there is one."""
+        return find_run(self.folder, self.name)
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. run: its directory, if it has one; record: what run.json holds."""
+
+    job: Job
+    ending: Ending
+    exit_code: int
+    run: Path | None
+    record: Mapping[str, Any]
+
+
+class Source(ABC):
+    """Where the jobs of a sweep come from: a list, or a study that learns from their scores."""
+
+    # how many there will be, None where it is not known
+    num_jobs: int | None
+
+    @abstractmethod
+    def take(self) -> Job | None:
+        """The next job to start; None where there is none, until another ends if one is running."""
+
+    def look(self, job: Job, row: Mapping[str, Any]) -> bool:
+        """Whether the job is to go on after this new row of its metrics.jsonl."""
+        return True
+
+    @abstractmethod
+    def ended(self, outcome: Outcome) -> None:
+        """A job that was taken has ended."""
+
+
+@final
+class Listed(Source):
+    """Jobs that are known beforehand, in their order."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.num_jobs = len(jobs)
+        self._left = list(jobs)
+
+    def take(self) -> Job | None:
+        return self._left.pop(0) if self._left else None
+
+    def ended(self, outcome: Outcome) -> None:
+        pass
