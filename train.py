@@ -11,24 +11,29 @@ from charlab.config.load import to_container
 from charlab.config.schema import Config
 from charlab.launch import launch, this_command
 from charlab.ranks import Rank
+from charlab.resume import Asked, is_finished
 
 # Shell completion asks for the text @hydra.main in a script before it helps with its options.
 
 
-def train(composed: DictConfig, overrides: Sequence[str]) -> None:
+def train(composed: DictConfig, overrides: Sequence[str], asked: Asked) -> None:
     """One run of a checked configuration; `overrides` is what was typed to get it.
 
     A run on several devices starts this command line again for each of them.
     """
     rank = Rank.of_this_process()
+    shows_data = composed.data.show
+    # the ranks of a run have been started because it is not
+    if rank.world.size == 1 and not shows_data and is_finished(to_container(composed), asked):
+        return
     num_processes = composed.trainer.devices
-    if num_processes > rank.world.size and not composed.data.show:
+    if num_processes > rank.world.size and not shows_data:
         sys.exit(launch(this_command(), num_processes))
     with rank.failing_once():
-        train_as(rank, composed, overrides)
+        train_as(rank, composed, overrides, asked)
 
 
-def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None:
+def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: Asked) -> None:
     """The run as one of its processes sees it."""
     # imported here, so that a mistake in the configuration is found before torch is loaded
     from rich.console import Console
@@ -42,7 +47,8 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
     from charlab.loggers import build_loggers
     from charlab.model import build_model
     from charlab.outcome import final_scores, recorded, sample_quality
-    from charlab.runs import Run
+    from charlab.restore import open_run
+    from charlab.stopping import EndingSignals
     from charlab.trainer import (
         build_trainer,
         check_devices,
@@ -67,10 +73,11 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
     notices = model.settle(*where_it_runs(config.trainer))
     batches = data.module.train_dataloader()
     total_steps = num_steps(config.trainer, len(batches))
-    runs = Path(config.paths.runs)
-    record = Run.shared(shared) if shared else Run.create(plain, overrides, runs)
-    rank.hand_over(record.path)
-    with recorded(record, config.logger.wandb) as tracking:
+    signals = EndingSignals(is_over=lambda: rank.is_over)
+    with (
+        open_run(rank, shared, plain, overrides, asked, data) as (record, last, notes),
+        recorded(record, config.logger.wandb, signals) as tracking,
+    ):
         record.update(
             data=data.record,
             model=model.record,
@@ -88,10 +95,11 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
         )
         loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))
         clock = TrainClock()
+        chosen = config.callbacks.samples
         sinks = [
             lambda drawn, step: record.add_samples({"step": step} | vars(one) for one in drawn),
             lambda drawn, step: tracking.samples_table([vars(one) for one in drawn], step),
-            lambda drawn, step: screen.show_samples(console, drawn, step, config.callbacks.samples),
+            lambda drawn, step: screen.show_samples(console, drawn, step, chosen),
         ]
         callbacks = build_callbacks(
             config,
@@ -100,6 +108,8 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
             data.vocabulary,
             clock,
             sinks,
+            rank,
+            signals,
             vocab_size=len(data.vocabulary),
             total_steps=total_steps,
         )
@@ -109,13 +119,15 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
             )
             record.update(device=screen.device_name(trainer))
             screen.show_config(console, plain)
+            notices += notes
             screen.show_setup(
                 console, config, data, model, notices, record, tracking, trainer, total_steps
             )
             for logger in loggers:
                 logger.log_hyperparams(plain)
-                logger.log_metrics(data.metrics | model.metrics, step=0)
-            trainer.fit(lit, datamodule=data.module)
+                if last is None:
+                    logger.log_metrics(data.metrics | model.metrics, step=0)
+            trainer.fit(lit, datamodule=data.module, ckpt_path=last, weights_only=True)
             scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
         if not rank.world.is_first:
             return
@@ -123,7 +135,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str]) -> None
         record.update(
             scores=scores, train_s=round(clock.seconds, 3), chars_seen=int(lit.chars_seen)
         )
-        record.update(samples=sample_quality(model, data, config.callbacks.samples.seed))
+        record.update(samples=sample_quality(model, data, chosen.seed))
     screen.show_outcome(console, record, data, config)
 
 

@@ -38,7 +38,9 @@ from charlab.lit import CharLitModule
 from charlab.loggers import build_loggers
 from charlab.model import build_model
 from charlab.optim import build_optimizer, lr_factor
+from charlab.ranks import Rank
 from charlab.runs import Run
+from charlab.stopping import EndingSignals
 from charlab.tracking import Tracking
 from charlab.trainer import build_trainer, prepare_process
 from charlab.types import Batch, ModelState
@@ -147,6 +149,8 @@ def measure(
         data.vocabulary,
         clock,
         [lambda drawn, step: record.add_samples({"step": step} | vars(one) for one in drawn)],
+        Rank(World(), None),
+        EndingSignals(),
         vocab_size=len(data.vocabulary),
         total_steps=total_steps,
     )

@@ -66,8 +66,8 @@ def test_the_end_of_the_launcher_is_that_of_the_run(tmp_path, signum):
     assert exit_code == {signal.SIGTERM: 130, signal.SIGKILL: -signal.SIGKILL}[signum]
     assert job.left() == []
     record = job.record()
-    assert (record["status"], record["error"]) == ("failed", "interrupted")
-    assert err == f"error: interrupted; what there is stays in {job.run}\n"
+    assert (record["status"], record["error"]) == ("preempted", "interrupted")
+    assert err == f"error: interrupted; to go on: charlab resume {job.run}\n"
 
 
 def test_a_mistake_is_told_once_and_before_torch(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from charlab.launch import launch, this_command
-from charlab.runs import Run, mark_failed, read_record
+from charlab.runs import Run, mark_ended, read_record
 
 # Each rank does what the argument of its number says.
 STUB = """
@@ -183,7 +183,7 @@ def test_who_does_not_end_is_killed_after_the_grace_period(actions, code):
     assert 0.5 < time.monotonic() - began_s < 20
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_reaches_each_rank_once(tmp_path, signum):
     code = f"""
 import os, signal, sys, time
@@ -254,7 +254,7 @@ def test_a_broken_connection_is_put_down_to_the_rank_that_was_killed(tmp_path, c
 def test_a_run_whose_rank_0_was_killed_is_not_left_running(tmp_path):
     code, record = ranks(tmp_path, "kill", "sleep")
     assert code == 137
-    assert (record["status"], record["error"]) == ("failed", "rank 0: killed by SIGKILL")
+    assert (record["status"], record["error"]) == ("preempted", "rank 0: killed by SIGKILL")
     assert record["ended"] >= record["started"]
     assert 0 <= record["seconds"] < 30
 
@@ -273,12 +273,12 @@ def test_an_interrupted_run_is_recorded_where_rank_0_cannot(tmp_path):
     assert process.returncode == 137
     (file,) = tmp_path.glob("*/*/run.json")
     record = read_record(file.parent)
-    assert (record["status"], record["error"]) == ("failed", "interrupted")
+    assert (record["status"], record["error"]) == ("preempted", "interrupted")
 
 
-def test_marking_a_run_failed_keeps_its_end(tmp_path):
+def test_marking_how_a_run_ended_keeps_when(tmp_path):
     run = Run.create(CONFIG, [], tmp_path)
     run.end("failed", error="first")
     before = read_record(run.path)
-    mark_failed(run.path, "second")
-    assert read_record(run.path) == before | {"error": "second"}
+    mark_ended(run.path, "pruned", "second")
+    assert read_record(run.path) == before | {"status": "pruned", "error": "second"}

@@ -1,7 +1,5 @@
 """A process among those of its run: what it shares with them, and its end when it is left alone."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -132,31 +130,5 @@ time.sleep(60)
     (file,) = tmp_path.glob("runs/*/*/run.json")
     record = read_record(file.parent)
     if ignores:
-        assert record["status"] == "failed"
+        assert record["status"] == "preempted"
         assert record["error"] == "the process that started the run was killed"
-
-
-def test_the_signal_that_ends_a_rank_is_one_that_a_run_records():
-    from charlab.outcome import ending_signals_raise
-
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as caught, ending_signals_raise():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert caught.value.code == 143
-    with ending_signals_raise() as ignore:
-        ignore()
-        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            os.kill(os.getpid(), signum)
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_signals_that_are_ignored_stay_so():
-    from charlab.outcome import ending_signals_raise
-
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with ending_signals_raise():
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)

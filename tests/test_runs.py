@@ -14,7 +14,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import charlab
-from charlab.runs import PACKAGES, Run, config_hash, git_state, read_record, slug
+from charlab.provenance import PACKAGES, git_state
+from charlab.runs import Run, config_hash, read_record, slug
 
 CONFIG = {
     "seed": 3,
@@ -58,6 +59,7 @@ def test_a_new_run_has_all_its_files(tmp_path):
     assert run.path.name == f"custom_gru-2xh64-s3-{config_hash(CONFIG)}"
     assert {path.name for path in run.path.iterdir()} == {
         "checkpoints",
+        "claim.json",
         "config.yaml",
         "overrides.txt",
         "run.json",

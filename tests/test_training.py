@@ -252,7 +252,7 @@ def test_show_prints_the_corpus_and_stops(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "names.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_interrupted_run_is_recorded_as_failed(tmp_path, monkeypatch, capsys):
+def test_an_interrupted_run_is_recorded_as_preempted(tmp_path, monkeypatch, capsys):
     from charlab.callbacks.samples import Samples
 
     def interrupt(*arguments):
@@ -262,10 +262,10 @@ def test_an_interrupted_run_is_recorded_as_failed(tmp_path, monkeypatch, capsys)
     exit_code, run = train(tmp_path)
     assert exit_code == 130
     told = capsys.readouterr().err
-    assert f"interrupted; what there is stays in {run}" in told
+    assert f"interrupted; to go on: charlab resume {run}" in told
     assert "Traceback" not in told
     record = json.loads((run / "run.json").read_text())
-    assert (record["status"], record["error"]) == ("failed", "interrupted")
+    assert (record["status"], record["error"]) == ("preempted", "interrupted")
 
 
 @pytest.mark.slow

@@ -1,19 +1,44 @@
-"""Reading checkpoints: plain containers and tensors only, so a stranger's file runs no code."""
+"""Checkpoints: plain containers and tensors only, so a stranger's file runs no code.
 
+A checkpoint is on the disk whole or not at all, and says when it is damaged: the comment at the end
+of its zip archive is the sha256 of what comes before, which torch itself does not check.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, final
 
 import torch
+from pytorch_lightning.plugins.io import CheckpointIO
 
-from charlab.errors import UsageError
+from charlab.errors import CharlabError, UsageError
 from charlab.model import CharModel
 
+BEST, LAST = "best.ckpt", "last.ckpt"
+# the last one but one, until the run is finished
+PREVIOUS = "previous.ckpt"
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The plain containers and tensors of a checkpoint; no code in it is run."""
+MARK = b"charlab sha256 "
+TRAILER_BYTES = len(MARK) + 64
+# of an archive's comment, the last thing before it
+LENGTH_BYTES = 2
+
+
+def read_checkpoint(path: Path, *, sealed: bool = False) -> dict[str, Any]:
+    """The plain containers and tensors of a checkpoint; no code in it is run.
+
+    sealed  refuse one without the sum that charlab writes, as a damaged one may have lost it
+
+    Raises UsageError where there is none, or a damaged one.
+    """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        raw = path.read_bytes()
+        _check_sum(raw, sealed)
+        checkpoint = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         raise UsageError(
             f"{path} cannot be read",
@@ -26,10 +51,97 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def _check_sum(raw: bytes, sealed: bool) -> None:
+    content, trailer = raw[:-TRAILER_BYTES], raw[-TRAILER_BYTES:]
+    if trailer.startswith(MARK):
+        if hashlib.sha256(content).hexdigest().encode() != trailer.removeprefix(MARK):
+            raise ValueError("damaged: it is not what was written")
+    elif sealed:
+        raise ValueError("damaged: it does not end as it was written")
+
+
 def _reason(path: Path, error: Exception) -> str:
     if not path.exists():
         return "no such file"
     return next(iter(str(error).splitlines()), f"{path.stat().st_size} bytes")
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Replace a checkpoint; last.ckpt becomes previous.ckpt. When this returns it is on the disk.
+
+    Whatever happens meanwhile, there is a whole one: the old or the new. Raises CharlabError where
+    it cannot be written.
+    """
+    buffer = BytesIO()
+    torch.save(checkpoint, buffer)
+    archive = buffer.getvalue()
+    assert archive.endswith(bytes(LENGTH_BYTES))  # torch gives its archives no comment
+    content = archive[:-LENGTH_BYTES] + TRAILER_BYTES.to_bytes(LENGTH_BYTES, "little")
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            file.write(content + MARK + hashlib.sha256(content).hexdigest().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        if path.name == LAST and path.exists():
+            path.replace(path.with_name(PREVIOUS))
+        new.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink()
+        raise CharlabError(
+            f"{path} cannot be written",
+            expected="a folder that can be written, on a disk with room",
+            got=error.strerror or str(error),
+            hint=f"make room; `charlab resume {path.parents[1]}` goes on from the last one",
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def settle_last(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """(the checkpoint that training goes on from, what there is to say of it).
+
+    It is last.ckpt afterwards, the one before it where that is damaged. None where there is none,
+    or none that is whole.
+    """
+    notes = []
+    for path in (folder / LAST, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            checkpoint = read_checkpoint(path, sealed=True)
+        except UsageError as error:
+            notes.append(f"{path.name} is {error.got or error.what}")
+            continue
+        path.replace(folder / LAST)
+        return checkpoint, "; ".join(notes)
+    return None, "; ".join(notes)
+
+
+@final
+class DurableCheckpointIO(CheckpointIO):
+    """How Lightning reads and writes checkpoints."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
 
 
 def load_weights(model: CharModel, checkpoint: dict[str, Any], run: Path) -> None:

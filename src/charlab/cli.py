@@ -15,6 +15,8 @@ import click
 
 import charlab
 from charlab.errors import CharlabError
+from charlab.resume_command import resume_command
+from charlab.sweeps.command import sweep_command
 from charlab.terminal import harmless, take_any_character
 
 Which = Literal["best", "last"]
@@ -48,7 +50,7 @@ class FiniteRange(click.FloatRange):
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(charlab.__version__)
 def charlab_command() -> None:
-    """Use trained runs, and look at data. Training is `python train.py --help`.
+    """Use trained runs, sweep, and look at data. Training is `python train.py --help`.
 
     RUN is a run directory, such as runs/names/gru-1xh128-s0-3f2a9c1b. Its configuration is read
     from it; options to change, as for train.py (data.path=FILE), may follow.
@@ -240,6 +242,10 @@ def data_command(name: str, overrides: Sequence[str], picture: Path | None) -> N
     )
 
 
+charlab_command.add_command(resume_command)
+charlab_command.add_command(sweep_command)
+
+
 def main() -> None:
     """Exit code 0, that of a CharlabError (2 for the user's mistakes), 130 for Ctrl-C."""
     take_any_character()
@@ -249,7 +255,7 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """The exit code of a command line without its program."""
     try:
-        charlab_command.main(list(words), prog_name="charlab", standalone_mode=False)
+        code = charlab_command.main(list(words), prog_name="charlab", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -260,4 +266,4 @@ def run(words: Sequence[str]) -> int:
             raise
         click.echo(f"error: {error}", err=True)
         return error.exit_code
-    return 0
+    return code if isinstance(code, int) else 0

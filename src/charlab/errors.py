@@ -41,3 +41,9 @@ class Interrupted(CharlabError):
     """The run was stopped from outside, by Ctrl-C or a signal. Exit code 130."""
 
     exit_code = 130
+
+
+class Held(CharlabError):
+    """Another process runs the run. Exit code 75 (EX_TEMPFAIL): later it may not."""
+
+    exit_code = 75

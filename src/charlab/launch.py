@@ -17,15 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
-from charlab.exchange import Exchange, Failure
-from charlab.processes import Processes, exit_code_of
+from charlab.exchange import INTERRUPTED, Exchange, Failure
+from charlab.processes import ENDING_SIGNALS, Processes, exit_code_of
 from charlab.ranks import GRACE_S, POLL_S, VARIABLE
-from charlab.runs import mark_failed, read_record
+from charlab.runs import Status, mark_ended, read_record
 
 # lines of a failed rank's output that are shown: a traceback through Lightning is longer, and its
 # end says what matters
 TAIL_LINES = 25
-INTERRUPTED = Failure(0, "interrupted")
+# Signals by which others end a process; after the rest of them it has failed by itself.
+ENDED_FROM_OUTSIDE = {-number for number in (*ENDING_SIGNALS, signal.SIGKILL)}
 
 
 def this_command() -> list[str]:
@@ -133,9 +134,12 @@ class _Job:
         run = self.exchange.run
         is_told = failure.rank == 0 and failure != self.noticed
         if failure == INTERRUPTED:
-            _correct(run, failure.error, is_told=True)
+            _correct(run, "preempted", failure.error, is_told=True)
         else:
-            _correct(run, f"rank {failure.rank}: {failure.error}", is_told)
+            code = self.ranks[failure.rank].returncode
+            was_killed = failure == self.noticed and code in ENDED_FROM_OUTSIDE
+            status: Status = "preempted" if was_killed else "failed"
+            _correct(run, status, f"rank {failure.rank}: {failure.error}", is_told)
             if not is_told:
                 ending = self._ending(failure.rank)
                 print(f"rank {failure.rank} of {self.size} failed first: {ending}", file=sys.stderr)
@@ -144,13 +148,13 @@ class _Job:
         return codes[failure.rank] or failed[0]
 
 
-def _correct(run: Path | None, error: str, is_told: bool) -> None:
+def _correct(run: Path | None, ended_as: Status, error: str, is_told: bool) -> None:
     """Where rank 0 could not record how the run ended, or recorded what came of another's end."""
     if run is None:
         return
     status = read_record(run)["status"]
-    if status == "running" or (status == "failed" and not is_told):
-        mark_failed(run, error)
+    if status == "running" or (status in ("failed", "preempted") and not is_told):
+        mark_ended(run, ended_as, error)
 
 
 def _show(log: Path, run: Path | None) -> None:

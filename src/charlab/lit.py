@@ -173,3 +173,32 @@ class CharLitModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["charlab"] = {**self.metadata, "scores": self.latest_scores}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.latest_scores = checkpoint["charlab"]["scores"]
+
+    def training_state(self) -> dict[str, Any]:
+        """What this process knows in the middle of an epoch beyond what all processes do.
+
+        Plain containers of tensors on the CPU. To read it changes nothing.
+        """
+        carried = self._carried.get("train", ())
+        return {
+            # copied, as a part may be the end of a tensor of all steps, which would be saved whole
+            "carried": [[part.cpu().clone() for part in layer] for layer in carried],
+            "new_chars": self.new_chars.cpu(),
+            "train_sums": self.train_sums.tensor().cpu(),
+            "epoch_sums": self.epoch_sums.tensor().cpu(),
+        }
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `training_state` gave; the model is on its device by now."""
+        if state["carried"]:
+            # the checkpoint has lists for the NamedTuples, whose classes may be anybody's
+            self._carried["train"] = tuple(
+                type(layer)(*(part.to(self.device) for part in parts))
+                for layer, parts in zip(self.model.initial_state(1), state["carried"], strict=True)
+            )
+        self.new_chars.copy_(state["new_chars"])
+        self.train_sums.load(state["train_sums"].to(self.device))
+        self.epoch_sums.load(state["epoch_sums"].to(self.device))

@@ -50,7 +50,9 @@ def build_loggers(
     if tracking.logger is not None:
         loggers.append(tracking.logger)
     if config.csv.enabled:
-        loggers.append(CSVLogger(run.path, name="csv", version=""))
+        # it would write over what is there
+        version = f"resumed-{run.num_resumed}" if run.num_resumed else ""
+        loggers.append(CSVLogger(run.path, name="csv", version=version))
     if config.tensorboard.enabled:
         if find_spec("tensorboard") is None:
             raise UsageError(

@@ -55,6 +55,10 @@ class LossSums:
         parts = (self._nats, self._num_targets, self._num_documents)
         return torch.stack([torch.as_tensor(part, dtype=torch.float64) for part in parts])
 
+    def load(self, tensor: Tensor) -> None:
+        """Go on from what `tensor` gave."""
+        self._nats, self._num_targets, self._num_documents = tensor.unbind()
+
 
 def scores(
     prefix: str, sums: Tensor, document: str | None, bytes_per_target: float | None = None

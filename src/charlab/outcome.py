@@ -1,23 +1,21 @@
-"""How a run ends: tested, sampled, recorded as finished or failed."""
+"""How a run ends: tested, sampled, recorded as finished, preempted or failed."""
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from pytorch_lightning import Trainer
 
 from charlab.callbacks.samples import sample_generator
-from charlab.checkpoint import load_weights, read_checkpoint
+from charlab.checkpoint import BEST, PREVIOUS, load_weights, read_checkpoint
 from charlab.config.schema_output import WandbConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
-from charlab.errors import Interrupted, TrainingDiverged
+from charlab.errors import Held, Interrupted, TrainingDiverged
 from charlab.lit import CharLitModule
 from charlab.model import CharModel
-from charlab.processes import ENDING_SIGNALS
 from charlab.runs import Run
 from charlab.sampling import sample
+from charlab.stopping import EndingSignals
 from charlab.tracking import Tracking
 
 # enough for the parts of a crowd to be known to half a per cent
@@ -26,56 +24,32 @@ QUALITY_MAX_LENGTH = 100
 
 
 @contextmanager
-def recorded(run: Run, config: WandbConfig) -> Iterator[Tracking]:
+def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[Tracking]:
     """Whatever happens inside, run.json and W&B say how the run ended.
 
-    Raises Interrupted for Ctrl-C and for signals that end a process; other errors go on.
+    Raises Interrupted for signals that end a process; other errors go on.
     """
     tracking: Tracking | None = None
-    with ending_signals_raise() as ignore_signals:
+    with signals.handled():
         try:
             tracking = Tracking(config, run)
             yield tracking
+            signals.ignore()
+            run.check_claim()
+            run.end("finished")
+            (run.checkpoints / PREVIOUS).unlink(missing_ok=True)
         except BaseException as error:
-            ignore_signals()
-            # Lightning turns a KeyboardInterrupt into a SystemExit
-            is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit)
-            told = "interrupted" if is_interrupt else f"{type(error).__name__}: {error}"
-            run.end("failed", error=told)
+            signals.ignore()
+            is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
+            if not isinstance(error, Held):  # then the run is another's
+                told = "interrupted" if is_interrupt else f"{type(error).__name__}: {error}"
+                run.end("preempted" if is_interrupt else "failed", error=told)
             if tracking is not None:
-                tracking.finish(exit_code=1)
+                tracking.finish(exit_code=1, goes_on=is_interrupt)
             if not is_interrupt:
                 raise
-            raise Interrupted(f"interrupted; what there is stays in {run.path}") from error
-    run.end("finished")
-    tracking.finish(exit_code=0)
-
-
-@contextmanager
-def ending_signals_raise() -> Iterator[Callable[[], None]]:
-    """SIGTERM and SIGHUP raise SystemExit, where they would end the process unrecorded.
-
-    Yields what makes them and SIGINT do nothing any more: W&B takes up to ten seconds to end a run,
-    and is not to be cut short. Signals that are ignored from the start (nohup) stay so.
-    """
-
-    def leave(signum: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
-
-    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    before = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
-
-    def ignore() -> None:
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)
-
-    for number in before.keys() - {signal.SIGINT}:  # that one raises KeyboardInterrupt
-        signal.signal(number, leave)
-    try:
-        yield ignore
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            raise Interrupted(f"interrupted; to go on: charlab resume {run.path}") from error
+        tracking.finish(exit_code=0)
 
 
 def final_scores(
@@ -85,7 +59,7 @@ def final_scores(
 
     The best weights are in the model afterwards. Without checkpoints the last ones stand for them.
     """
-    path = run.checkpoints / "best.ckpt"
+    path = run.checkpoints / BEST
     scored = {**lit.latest_scores, "best_step": lit.global_step}
     if path.exists():
         checkpoint = read_checkpoint(path)

@@ -13,7 +13,13 @@ from types import FrameType
 from typing import IO, final
 
 # What ends this process, and is passed on to those that it started.
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 def exit_code_of(process: subprocess.Popen[bytes]) -> int | None:
@@ -30,10 +36,12 @@ class Processes:
     makes Lightning give up without saving.
 
     ended_by  the last signal that came, and was passed on to those that run
+    received  all that came, in their order
     """
 
     def __init__(self) -> None:
         self.ended_by: int | None = None
+        self.received: list[int] = []
         self._started: list[subprocess.Popen[bytes]] = []
 
     def run(self, command: Sequence[str]) -> int:
@@ -81,5 +89,6 @@ class Processes:
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
         self.ended_by = signum
+        self.received.append(signum)
         for process in self._started:
             process.send_signal(signum)

@@ -4,6 +4,7 @@ Rank 0 keeps the record and shows the run. It also does first whatever all ranks
 fail in, reading the data above all: a mistake is told once, and what is cached is made once.
 """
 
+import atexit
 import os
 import shutil
 import signal
@@ -11,12 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import final
 
 from charlab.errors import CharlabError, UsageError
-from charlab.exchange import Exchange, Failure
-from charlab.runs import mark_failed
+from charlab.exchange import INTERRUPTED, Exchange, Failure, Pause
+from charlab.runs import mark_ended
 from charlab.world import World
 
 # Set by launch.py for the ranks that it starts: the folder of their Exchange.
@@ -60,6 +62,35 @@ class Rank:
         assert self._exchange is not None
         return self._exchange.store
 
+    @property
+    def is_over(self) -> bool:
+        """Whether another rank has failed, so that there is no next step."""
+        failure = None if self._exchange is None else self._exchange.failure
+        return failure is not None and failure != INTERRUPTED
+
+    def pause(self, step: int, is_due: bool, is_ending: bool, next_meeting: int) -> Pause | None:
+        """When all ranks save next, as rank 0 says; each asks once a step, before the step begins.
+
+        step          steps done
+        is_due        this process has reason to save
+        is_ending     this process was told to end
+        next_meeting  the step at whose end all ranks have surely waited for each other
+
+        Rank 0 names a step that no rank can have passed, so that all save the same.
+        """
+        if self._exchange is None:
+            return Pause(step, is_ending) if is_due or is_ending else None
+        pause = self._exchange.pause
+        if not self.world.is_first:
+            if is_ending:
+                self._exchange.ask_stop()
+            return pause
+        is_ending = is_ending or self._exchange.stop_asked
+        if (pause is None or pause.step < step) and (is_due or is_ending):
+            pause = Pause(next_meeting, is_ending)
+            self._exchange.tell_pause(pause)
+        return pause
+
     def wait_for_run(self) -> Path | None:
         """The run directory, once rank 0 has made it; None for rank 0 itself."""
         if self.world.is_first or self._exchange is None:
@@ -100,15 +131,30 @@ class Rank:
         """End this process, by force if need be, when the launcher is no more."""
         assert self._exchange is not None
         os.read(0, 1)  # a pipe whose other end the launcher holds, and never writes to
-        shutil.rmtree(self._exchange.folder, ignore_errors=True)
+        clean_up = partial(shutil.rmtree, self._exchange.folder, ignore_errors=True)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            clean_up()
+        else:  # the ranks use the folder to end at the same step
+            atexit.register(clean_up)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_S)
         if self.world.is_first and self._run is not None:
-            mark_failed(self._run, "the process that started the run was killed")
+            mark_ended(self._run, "preempted", "the process that started the run was killed")
+        clean_up()
         os._exit(1)
 
 
 def _refuse_other_launchers() -> None:
+    num_tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    # not where srun starts several of what starts this process: agents, or sweeps
+    if num_tasks != "1" and os.environ.get("SLURM_TASK_PID") == str(os.getpid()):
+        raise UsageError(
+            f"srun starts this command {num_tasks} times, and each would be a run",
+            expected="one task a run, which starts one process a device by itself",
+            got=f"SLURM_STEP_NUM_TASKS={num_tasks}",
+            hint="srun --ntasks=1 --gpus-per-task=N python train.py trainer=ddp trainer.devices=N",
+            option="trainer.devices",
+        )
     found = [name for name in ("RANK", "LOCAL_RANK") if name in os.environ]
     if found and os.environ.get("WORLD_SIZE") != "1":
         raise UsageError(

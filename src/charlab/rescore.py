@@ -60,7 +60,7 @@ def rescore(
             option="--dynamic",
         )
     data = build_dataset(config.data, config.seed, Path(config.paths.cache), World(), report)
-    check_same_data(restored, data)
+    check_same_data(restored.record, data)
     batches = data.module.eval_dataloader(split)
     hidden_size, asked = restored.model.record["hidden_size"], config.trainer.num_threads
     choose_threads(batches.num_rows, hidden_size, asked)

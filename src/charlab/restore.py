@@ -1,24 +1,25 @@
-"""A trained model back from its run directory alone."""
+"""What is in a run directory, back: a trained model, or a training that goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
 from omegaconf import OmegaConf
 
-from charlab.checkpoint import load_weights, read_checkpoint
-from charlab.config.load import load_config
+from charlab.checkpoint import LAST, load_weights, read_checkpoint, settle_last
 from charlab.config.schema import Config
-from charlab.config.schema_data import Enwik8Config, NamesConfig, TextConfig
 from charlab.data.codec import AnyVocabulary, vocabulary_from_plain
 from charlab.data.dataset import DataSet
 from charlab.errors import UsageError
 from charlab.model import CharModel, build_model
-from charlab.runs import read_record
+from charlab.ranks import Rank
+from charlab.resume import Asked, begun
+from charlab.run_config import config_of_run
+from charlab.runs import Run, read_record
 
 Which = Literal["best", "last"]
-WithPath = NamesConfig | Enwik8Config | TextConfig
 
 
 @final
@@ -39,14 +40,8 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
     Raises UsageError where the directory, its configuration or its checkpoint is unusable.
     """
     record = read_record(path)
-    config = OmegaConf.to_object(load_config(path / "config.yaml", overrides))
+    config = OmegaConf.to_object(config_of_run(path, overrides))
     assert isinstance(config, Config)
-    is_given = any(override.startswith("data.path=") for override in overrides)
-    if isinstance(config.data, WithPath) and config.data.path is not None and not is_given:
-        recorded = (record.get("data") or {}).get("path")
-        is_here = Path(config.data.path).expanduser().exists()
-        if recorded is not None and (Path(recorded).exists() or not is_here):
-            config.data.path = recorded  # the other may be relative, and the run made elsewhere
     file = path / "checkpoints" / f"{which}.ckpt"
     checkpoint = read_checkpoint(file)
     try:
@@ -58,9 +53,45 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
     return Restored(path, record, config, vocabulary, model.eval())
 
 
-def check_same_data(restored: Restored, data: DataSet) -> None:
+@contextmanager
+def open_run(
+    rank: Rank,
+    shared: Path | None,
+    config: Mapping[str, Any],
+    overrides: Sequence[str],
+    asked: Asked,
+    data: DataSet,
+) -> Iterator[tuple[Run, Path | None, list[str]]]:
+    """(the run, the checkpoint that it goes on from, what there is to say of that), for each rank.
+
+    shared  the run directory, in a rank other than 0
+
+    Of a run that goes on, what came after the checkpoint is taken back. Raises what
+    `resume.begun` does, and UsageError where the data are not those that the run began with.
+    """
+    if shared is not None:
+        last = shared / "checkpoints" / LAST
+        yield Run.shared(shared), last if last.exists() else None, []
+        return
+    with begun(config, overrides, asked) as run:
+        found: Path | None = None
+        notes: list[str] = []
+        if not run.is_new:
+            if run.record.get("data"):
+                check_same_data(run.record, data)
+            checkpoint, note = settle_last(run.checkpoints)
+            step = None if checkpoint is None else checkpoint["global_step"]
+            run.go_on(step, 0.0 if checkpoint is None else checkpoint["training"]["seconds"])
+            found = None if checkpoint is None else run.checkpoints / LAST
+            notes = [note] if note else []
+            notes.append(f"goes on with {run.path.name} from step {step or 0:,}")
+        rank.hand_over(run.path)
+        yield run, found, notes
+
+
+def check_same_data(record: Mapping[str, Any], data: DataSet) -> None:
     """Raises UsageError where the data are not those of the run: its split would mean nothing."""
-    trained = restored.record.get("data") or {}
+    trained = record.get("data") or {}
     found = data.record["fingerprint"]
     if trained.get("fingerprint") != found:
         raise UsageError(

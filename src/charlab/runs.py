@@ -8,39 +8,46 @@
         samples.jsonl    one object a sample: step, prompt, temperature, text, ended
         checkpoints/     last.ckpt, best.ckpt
         wandb/
+        claim.json       while a process runs it: which one
 
 Imports no torch.
 """
 
+import errno
 import hashlib
 import json
-import math
-import os
-import platform
-import subprocess
+import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final, get_args
 
 from omegaconf import OmegaConf
 
-import charlab
+from charlab import rows
+from charlab.claims import Claim, holder_of
 from charlab.errors import UsageError
+from charlab.not_a_run import not_a_run
+from charlab.provenance import provenance
 
-Status = Literal["running", "finished", "failed", "pruned"]
-# of a run that is looked at from outside; "interrupted" where nobody is running it any more
+# preempted: ended by a signal, to go on later
+Status = Literal["running", "finished", "failed", "pruned", "preempted"]
+# of a run that is looked at from outside; "interrupted" where it is not at its end and no process
+# has it any more
 State = Literal["finished", "running", "interrupted", "failed", "pruned"]
 STATES: tuple[State, ...] = get_args(State)
-PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
+# What a run does not depend on.
+NOT_HASHED = ("paths", "resume")
+ROWS = ("metrics.jsonl", "samples.jsonl")
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """8 hex digits that name a configuration, all but its `paths`."""
-    content = {key: value for key, value in config.items() if key != "paths"}
+    """8 hex digits that name a configuration, all but its `paths` and `resume`."""
+    content = {key: value for key, value in config.items() if key not in NOT_HASHED}
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -68,22 +75,32 @@ class Found(NamedTuple):
     record: dict[str, Any]
 
 
+def state_of(path: Path, record: Mapping[str, Any]) -> State:
+    """What became of a run, as far as another process can see."""
+    status: Status = record["status"]
+    if status == "running" or status == "preempted":
+        return "interrupted" if holder_of(path) is None else "running"
+    return status
+
+
+def runs_of(folder: Path, name: str) -> list[Found]:
+    """The run directories <name>, <name>-2, ... in a folder, the oldest first."""
+    found: list[Found] = []
+    for path in sorted(folder.glob(f"{name}*"), key=_number):
+        if path.name == name or path.name[len(name) + 1 :].isdigit():
+            with suppress(UsageError):  # not a run directory
+                record = read_record(path)
+                found.append(Found(path, state_of(path, record), record))
+    return found
+
+
 def find_run(folder: Path, name: str) -> Found | None:
     """The run directory <name>, <name>-2, ... in a folder that says most of what became of it.
 
     A finished one before one that is running, interrupted, failed or pruned; the newest of a state.
     """
-    best: Found | None = None
-    for path in sorted(folder.glob(f"{name}*"), key=_number):
-        if path.name == name or path.name[len(name) + 1 :].isdigit():
-            try:
-                record = read_record(path)
-            except UsageError:  # it is being made
-                continue
-            state: State = record["status"]
-            if best is None or STATES.index(state) <= STATES.index(best.state):
-                best = Found(path, state, record)
-    return best
+    newest_first = reversed(runs_of(folder, name))
+    return min(newest_first, key=lambda found: STATES.index(found.state), default=None)
 
 
 def _number(path: Path) -> int:
@@ -97,12 +114,20 @@ class Run:
 
     writes  false in a process that shares the run with the one that writes it: its entries, rows
             and samples go no further than `record`
+    claim   that of the process that writes the run
+    is_new  false where an earlier process has begun it
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], *, writes: bool = True) -> None:
+    def __init__(
+        self, path: Path, record: dict[str, Any], *, writes: bool = True, claim: Claim | None = None
+    ) -> None:
         self.path = path
         self.record = record
         self.writes = writes
+        self.claim = claim
+        self.is_new = True
+        # seconds that earlier processes took, up to the checkpoint that this one goes on from
+        self._before_s = 0.0
         self._started_s = time.monotonic()
 
     @classmethod
@@ -114,12 +139,30 @@ class Run:
     def create(cls, config: Mapping[str, Any], overrides: Sequence[str], runs: Path) -> "Run":
         """Make a new directory for the configuration: <slug>-<hash>, then -2, -3 beside it.
 
-        Raises UsageError where it cannot be made.
+        It is there whole and claimed, or not at all. Raises UsageError where it cannot be made.
         """
-        name = run_name(config)
         parent = runs / str(config["group"])
+        record = {
+            "name": run_name(config),
+            "group": str(config["group"]),
+            "status": "running",
+            "started": _now(),
+            "ended": None,
+            "config_hash": config_hash(config),
+            "command": _command(overrides),
+            **provenance(),
+        }
         try:
-            path = _make_new(parent, name)
+            parent.mkdir(parents=True, exist_ok=True)
+            draft = parent / f".{record['name']}.{secrets.token_hex(4)}"
+            draft.mkdir()
+            run = cls(draft, {}, claim=Claim(draft))
+            run.checkpoints.mkdir()
+            OmegaConf.save(OmegaConf.create(dict(config)), draft / "config.yaml")
+            typed = "".join(f"{override}\n" for override in overrides)
+            (draft / "overrides.txt").write_text(typed, encoding="utf-8")
+            run.update(**record)
+            run._settle(parent)
         except OSError as error:
             raise UsageError(
                 f"cannot make a run directory in {parent}",
@@ -128,31 +171,70 @@ class Run:
                 hint="paths.runs=FOLDER puts the runs elsewhere",
                 option="paths.runs",
             ) from error
-        run = cls(path, {})
-        (path / "checkpoints").mkdir()
-        (path / "config.yaml").write_text(
-            OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8"
-        )
-        (path / "overrides.txt").write_text(
-            "".join(f"{override}\n" for override in overrides), encoding="utf-8"
-        )
-        run.update(
-            name=path.name,
-            group=str(config["group"]),
-            status="running",
-            started=_now(),
-            ended=None,
-            config_hash=config_hash(config),
-            command=[Path(sys.argv[0]).name, *overrides],
-            git=git_state(Path(charlab.__file__).parent),
-            versions=_versions(),
-            hardware=_hardware(),
-        )
         return run
+
+    def _settle(self, parent: Path) -> None:
+        """Move the directory to the first name that is free."""
+        name, number = self.record["name"], 1
+        assert self.claim is not None
+        while True:
+            path = parent / (name if number == 1 else f"{name}-{number}")
+            self.update(name=path.name)
+            try:
+                self.path.rename(path)  # exclusive, as no run directory is empty
+                break
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+                number += 1
+        self.claim.run = self.path = path
+
+    @classmethod
+    def take(cls, path: Path) -> "Run":
+        """A run that was interrupted, to go on with it; while `deciding` about its folder.
+
+        Raises Held where a live process has it.
+        """
+        run = cls(path, read_record(path), claim=Claim(path))
+        run.is_new = False
+        return run
+
+    def go_on(self, step: int | None, seconds: float) -> None:
+        """Take back what was recorded after a step, and go on; from the start where it is None.
+
+        seconds: what the run had taken by then
+        """
+        for name in ROWS:
+            rows.keep_until(self.path / name, step)
+        if step is None:
+            for name in ("checkpoints", "csv", "tensorboard"):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            self.checkpoints.mkdir()
+        self._before_s, self._started_s = seconds, time.monotonic()
+        self.record.pop("error", None)
+        facts = {name: new for name, new in provenance().items() if new != self.record.get(name)}
+        entry = {"at": _now(), "from_step": step or 0, "command": _command(sys.argv[1:]), **facts}
+        resumed = [*self.record.get("resumed", []), entry]
+        self.update(status="running", ended=None, resumed=resumed)
+
+    @property
+    def num_resumed(self) -> int:
+        return len(self.record.get("resumed", []))
+
+    def check_claim(self) -> None:
+        """Raise Held where another process has taken the run over."""
+        if self.claim is not None:
+            self.claim.check()
+
+    def release(self) -> None:
+        """Let other processes take the run from now on."""
+        if self.claim is not None:
+            self.claim.release()
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started_s
+        """Time since the run started, without that between its processes."""
+        return self._before_s + time.monotonic() - self._started_s
 
     @property
     def checkpoints(self) -> Path:
@@ -160,7 +242,7 @@ class Run:
 
     def update(self, **entries: Any) -> None:
         """Write entries of run.json; a reader sees the file as it was or as it is, never half."""
-        self.record.update(_finite(entries))
+        self.record.update(rows.finite(entries))
         if not self.writes:
             return
         replacement = self.path / "run.json.new"
@@ -174,21 +256,19 @@ class Run:
 
     def add_metrics(self, step: int, chars_seen: int, metrics: Mapping[str, float]) -> None:
         row = {"step": step, "chars_seen": chars_seen, "seconds": round(self.seconds, 3)}
-        self._append("metrics.jsonl", [row | _finite(metrics)])
+        self._append("metrics.jsonl", [row | rows.finite(metrics)])
 
-    def add_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._append("samples.jsonl", rows)
+    def add_samples(self, drawn: Iterable[Mapping[str, Any]]) -> None:
+        self._append("samples.jsonl", drawn)
 
-    def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        if not self.writes:
-            return
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    def _append(self, name: str, added: Iterable[Mapping[str, Any]]) -> None:
+        if self.writes:
+            rows.append(self.path / name, added)
 
-
-def mark_failed(path: Path, error: str) -> None:
-    """Say in run.json that the run failed, for a process that could not or did not know why."""
-    mark_ended(path, "failed", error)
+    def sync(self) -> None:
+        """Have all rows on the disk: those up to a checkpoint's step must not be lost before it."""
+        for name in ROWS:
+            rows.sync(self.path / name)
 
 
 def mark_ended(path: Path, status: Status, error: str) -> None:
@@ -201,100 +281,20 @@ def mark_ended(path: Path, status: Status, error: str) -> None:
     Run(path, record).update(status=status, error=error, **times)
 
 
-def _finite(value: Any) -> Any:
-    """The value with null for every number that is not finite: JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def read_record(path: Path) -> dict[str, Any]:
     """run.json of a run directory. Raises UsageError where the path is no run directory."""
     try:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path} is not a run directory",
-            expected="a folder with run.json, config.yaml and checkpoints/",
-            got="no such folder" if not path.exists() else _reason(path, error),
-            hint=_suggest_runs(path),
-        ) from error
+        raise not_a_run(path, error) from error
     if not isinstance(record, dict):
         raise UsageError(f"{path / 'run.json'} does not hold a record", expected="a JSON object")
     return record
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "no run.json in it"
-    return f"run.json: {error}"
-
-
-def _suggest_runs(path: Path) -> str:
-    """The newest run directories near a path that is none: not the whole disk for a typo."""
-    near = next((folder for folder in (path, *path.parents[:2]) if folder.is_dir()), Path("runs"))
-    patterns = ("*/run.json", "*/*/run.json") if len(near.resolve().parts) > 2 else ()
-    files = {file for pattern in patterns for file in near.glob(pattern)}
-    files |= set(Path("runs").glob("*/*/run.json"))
-    found = sorted(files, key=lambda file: file.stat().st_mtime)[-3:]
-    runs = [str(file.parent) for file in reversed(found)]
-    return "one of the newest runs: " + ", ".join(runs) if runs else "python train.py makes one"
-
-
-def _make_new(parent: Path, name: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()  # exclusive: of two processes, one gets the name
-            return path
-        except FileExistsError:
-            number += 1
+def _command(words: Sequence[str]) -> list[str]:
+    return [Path(sys.argv[0]).name, *words]
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def git_state(folder: Path) -> dict[str, Any]:
-    """Commit and dirty flag of the code, None where it is not a git checkout."""
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
-    code = (":/src", ":/conf", ":/train.py")
-    changes = git("status", "--porcelain", "--", *code) if commit else None
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "charlab": charlab.__version__}
-    return found | {package: metadata.version(package) for package in PACKAGES}
-
-
-def _hardware() -> dict[str, Any]:
-    return {
-        "machine": platform.machine(),
-        "system": platform.platform(),
-        "cpu": _cpu_name(),
-        "cpu_cores": os.cpu_count(),
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

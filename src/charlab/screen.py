@@ -4,12 +4,10 @@ Scores beside their floors are in `score_rows`.
 """
 
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +28,7 @@ from charlab.model import CharModel, cell_options
 from charlab.runs import Run
 from charlab.sampling import Sample
 from charlab.score_rows import floor_rows, quality_rows, score_rows, shown_bpc
-from charlab.terminal import harmless
+from charlab.terminal import callable_name, harmless
 from charlab.tracking import Tracking
 
 # samples up to this many characters share a line
@@ -214,7 +212,7 @@ def show_evaluation(
 
 
 def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> None:
-    charlab, python = _callable("charlab"), _callable("python")
+    charlab, python = callable_name("charlab"), callable_name("python")
     path = shlex.quote(str(run.path))
     # the same command with another cell; options of the cell that was may not be those of another
     other = "custom_gru" if config.model.cell == "gru" else "gru"
@@ -237,11 +235,3 @@ def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> Non
     console.print("\n[bold]Next[/]")
     for command, purpose in rows:
         console.print(f"  [dim]# {purpose}[/]\n  {escape(command)}", soft_wrap=True)
-
-
-def _callable(name: str) -> str:
-    """How this shell calls a command of the environment that runs now."""
-    here = Path(sys.prefix, "bin", name)
-    if shutil.which(name) == str(here) or not here.exists():
-        return name
-    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)

@@ -1,8 +1,10 @@
 """The streams of the terminal, whatever it can show. Imports nothing heavy."""
 
 import io
+import shutil
 import sys
 import unicodedata
+from pathlib import Path
 
 
 def take_any_character() -> None:
@@ -10,6 +12,14 @@ def take_any_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def callable_name(name: str) -> str:
+    """How this shell calls a command of the environment that runs now."""
+    here = Path(sys.prefix, "bin", name)
+    if shutil.which(name) == str(here) or not here.exists():
+        return name
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def harmless(text: str) -> str:

@@ -74,7 +74,8 @@ class Tracking:
         self.mode: Mode = resolve_mode(config.mode) if run.writes else "disabled"
         self.note = ""
         # under `wandb agent` the server has named the run already
-        self.id = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+        before = str(run.record.get("wandb", {}).get("id", ""))
+        self.id = os.environ.get("WANDB_RUN_ID") or before or secrets.token_hex(4)
         self.logger: WandbLogger | None = None
         if self.mode == "disabled":
             return
@@ -89,7 +90,8 @@ class Tracking:
                     option="logger.wandb.mode",
                 ) from error
             self.mode, self.note = "offline", "the server did not answer"
-            self.id = secrets.token_hex(4)  # the attempt has used the other one up
+            if self.id != before:
+                self.id = secrets.token_hex(4)  # the attempt has used the other one up
             experiment = self._start(config, run)
         experiment.define_metric("trainer/global_step")
         experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
@@ -104,6 +106,7 @@ class Tracking:
             name=run.path.name,
             group=run.path.parent.name,
             id=self.id,
+            resume="allow" if run.num_resumed > 0 else None,
             dir=str(run.path),
             mode="online" if self.mode == "online" else "offline",
             settings=wandb.Settings(
@@ -127,7 +130,12 @@ class Tracking:
         if self.logger is not None:
             self.logger.experiment.summary.update(dict(entries))
 
-    def finish(self, exit_code: int) -> None:
-        """End the W&B run; a failed run is marked as failed, which finish() alone would not do."""
+    def finish(self, exit_code: int, *, goes_on: bool = False) -> None:
+        """End the W&B run; a failed run is marked as failed, which finish() alone would not do.
+
+        goes_on  this process ends, the run does not: W&B is to show it as preempted
+        """
         if self.logger is not None:
+            if goes_on:
+                self.logger.experiment.mark_preempting()
             self.logger.experiment.finish(exit_code=exit_code)

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 
+from charlab.checkpoint import DurableCheckpointIO
 from charlab.config.schema import Config, TrainerConfig
 from charlab.errors import UsageError
 from charlab.ranks import Rank
@@ -78,6 +79,8 @@ def prepare_process(config: Config, hidden_size: int) -> None:
     warnings.filterwarnings("ignore", ".*checkpoint.*directory.*exists and is not empty")
     # batches are ready-made tensors: workers would only copy them
     warnings.filterwarnings("ignore", ".*does not have many workers")
+    # each of our processes is one that SLURM or the user has started, not one of srun's tasks
+    warnings.filterwarnings("ignore", "The `srun` command is available")
     # its new name has another meaning when the processes begin, and torch 2.6 does not know it
     warnings.filterwarnings("ignore", ".*broadcast_buffers. is deprecated")
     # our scores are sums over all processes already
@@ -124,7 +127,7 @@ def build_trainer(
         devices=world.size,
         strategy=_strategy() if world.size > 1 else "auto",
         # what starts the processes is known: not SLURM, whatever its variables say
-        plugins=[LightningEnvironment()],
+        plugins=[LightningEnvironment(), DurableCheckpointIO()],
         precision=cast(Any, config.precision),  # checked against the schema's choices
         max_epochs=-1,
         max_steps=total_steps,
@@ -155,7 +158,7 @@ def _strategy() -> DDPStrategy:
 
 
 def _leave_signals_alone(trainer: Trainer) -> None:
-    """outcome.py and launch.py handle them.
+    """stopping.py and launch.py handle them.
 
     Lightning 2.6 answers SIGTERM with a broadcast, wherever in its own collectives the other ranks
     are, and asks before each step by another broadcast whether it came: 0.7 ms on a CPU, and a GPU

@@ -9,6 +9,7 @@ import pytest
 from omegaconf import DictConfig
 
 from charlab.config.entry import main
+from charlab.resume import Asked
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +49,7 @@ def command_line(capsys: pytest.CaptureFixture[str]) -> CommandLine:
     def run(*argv: str, folder: Path = ROOT) -> Result:
         jobs: list[tuple[DictConfig, list[str]]] = []
 
-        def job(config: DictConfig, overrides: Sequence[str]) -> None:
+        def job(config: DictConfig, overrides: Sequence[str], asked: Asked) -> None:
             jobs.append((config, list(overrides)))
 
         capsys.readouterr()

@@ -91,7 +91,17 @@ MISTAKES = [
     ("~callbacks.samples", "callbacks.NAME.enabled=false"),
     # Hydra's own
     ("hydra.run.dir=x", "hydra.run.dir has no effect", "paths.runs"),
-    ("hydra/launcher=joblib", "hydra/launcher has no effect"),
+    ("hydra/launcher=slrum", "hydra/launcher has no choice 'slrum'; did you mean slurm?", "local"),
+    ("+hydra/launcher=slurm", "hydra/launcher can be set, and neither added nor deleted"),
+    ("~hydra.launcher.workers", "hydra.launcher.workers can be set, and neither added nor deleted"),
+    ("hydra.launcher.workers=0", "hydra.launcher.workers cannot be 0", "a whole number >= 1"),
+    ("hydra.launcher.workers=two", "hydra.launcher.workers cannot be 'two'", "whole number >= 1"),
+    ("hydra.launcher.worker=2", "hydra.launcher.worker is not an option; did you mean"
+     " hydra.launcher.workers?", "gpus_per_job", "hydra.launcher.workers=2"),
+    ("hydra.launcher.qos=high", "hydra.launcher.qos is not an option of this launcher",
+     "hydra/launcher=slurm hydra.launcher.qos=high"),
+    ("workers=2", "workers is not an option; did you mean hydra.launcher.workers?"),
+    ("hydra.launcher={workers:2,gpus:1}", "hydra.launcher.gpus is not an option"),
     ("hydra.searchpath=[/no/such/folder]", "/no/such/folder is not available"),
     # references
     ("seed=${sede}", "seed refers to sede, which is not an option; did you mean seed?"),

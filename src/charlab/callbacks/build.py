@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 
 from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping
 from rich.console import Console
 
+from charlab.callbacks.checkpoints import MONITOR, Checkpoints
 from charlab.callbacks.clock import TrainClock
 from charlab.callbacks.epoch_log import EpochLog
 from charlab.callbacks.progress import ProgressBar
 from charlab.callbacks.samples import Samples, Sink
 from charlab.callbacks.train_log import TrainLog
 from charlab.config.schema import Config
+from charlab.ranks import Rank
 from charlab.runs import Run
 from charlab.sampling import Codec
-
-MONITOR = "val/bpc"
+from charlab.stopping import EndingSignals
 
 
 def build_callbacks(
@@ -25,6 +26,8 @@ def build_callbacks(
     codec: Codec,
     clock: TrainClock,
     sinks: Sequence[Sink],
+    rank: Rank,
+    signals: EndingSignals,
     *,
     vocab_size: int,
     total_steps: int,
@@ -52,14 +55,9 @@ def build_callbacks(
                 min_delta=chosen.early_stopping.min_delta,
             )
         )
-    if chosen.checkpoint.enabled:
-        callbacks.append(
-            ModelCheckpoint(
-                run.checkpoints,
-                filename="best",
-                monitor=MONITOR,
-                save_last=True,
-                enable_version_counter=False,
-            )
+    callbacks.append(
+        Checkpoints(
+            chosen.checkpoint, config.trainer, run, rank, signals, clock, total_steps=total_steps
         )
+    )
     return callbacks

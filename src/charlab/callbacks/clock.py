@@ -22,6 +22,10 @@ class TrainClock:
             return self._seconds
         return self._seconds + time.perf_counter() - self._running_since_s
 
+    def set(self, seconds: float) -> None:
+        """Go on from there, at rest."""
+        self._seconds, self._running_since_s = seconds, None
+
     def start(self) -> None:
         if self._running_since_s is None:
             self._running_since_s = time.perf_counter()

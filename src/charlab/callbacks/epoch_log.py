@@ -1,7 +1,7 @@
 """A row of metrics for each epoch, and a line on the screen where it is wanted."""
 
 from datetime import timedelta
-from typing import final
+from typing import Any, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -27,6 +27,12 @@ class EpochLog(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self._began_s = self.clock.seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"began_s": self._began_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._began_s = state_dict["began_s"]
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, CharLitModule)

@@ -47,9 +47,16 @@ class TrainLog(Callback):
         self._row_s = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        assert isinstance(module, CharLitModule)
         self.clock.start()
-        self._begin_row(trainer.global_step, int(module.chars_seen))
+
+    def state_dict(self) -> dict[str, Any]:
+        row = {"step": self._row_step, "chars": self._row_chars, "seconds": self._row_s}
+        return {"row": row, "clock_s": self.clock.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        row = state_dict["row"]
+        self._row_step, self._row_chars, self._row_s = row["step"], row["chars"], row["seconds"]
+        self.clock.set(state_dict["clock_s"])
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int

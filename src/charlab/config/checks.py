@@ -2,10 +2,11 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from charlab.cells import CELLS
 from charlab.config.mistakes import wrong_value
@@ -15,14 +16,18 @@ from charlab.config.schema import SCHEMAS
 from charlab.errors import UsageError
 
 
-def check(config: DictConfig) -> None:
+def check(config: DictConfig, plain: Mapping[str, Any] | None = None) -> None:
     """Enforce the ranges of the schema and the rules between options.
 
     config  typed by `schema.Config`, its references resolved
+    plain   the same in plain form, where there is one already
 
     Raises UsageError for the first option that breaks a rule.
     """
-    check_section(config, "")
+    if plain is None:
+        check_section(config, "")
+    else:
+        _check_options(config, plain, "")
     _check_kinds(config)
     _check_budget(config)
     _check_group(config)
@@ -30,6 +35,13 @@ def check(config: DictConfig) -> None:
 
 def check_section(section: DictConfig, prefix: str) -> None:
     """Enforce the ranges of the options of a section, whose names begin with `prefix`."""
+    _check_options(
+        section, cast(dict[str, Any], OmegaConf.to_container(section, resolve=True)), prefix
+    )
+
+
+def _check_options(section: DictConfig, values: Mapping[str, Any], prefix: str) -> None:
+    """values: what the section holds, in plain form, which is much faster to read."""
     schema = OmegaConf.get_type(section)
     assert schema is not None
     if not is_dataclass(schema):
@@ -42,25 +54,23 @@ def check_section(section: DictConfig, prefix: str) -> None:
             option=group,
         )
     for field in fields(schema):
-        name = prefix + field.name
-        if OmegaConf.is_missing(section, field.name) or (
-            name in KIND_OPTION and section[field.name] is None
-        ):
+        name, value = prefix + field.name, values[field.name]
+        if value == MISSING or (name in KIND_OPTION and value is None):
             raise UsageError(
                 f"{name} has no value",
                 expected=f"{name}=CHOICE, a file of conf/{name}/" if name in KIND_OPTION else "",
                 got="nothing",
                 option=name,
             )
-        value = section[field.name]
-        if isinstance(value, DictConfig):
-            check_section(value, f"{name}.")
+        if isinstance(value, dict):
+            _check_options(section[field.name], value, f"{name}.")
         else:
-            _check_values(name, field, value)
+            check_values(name, field, value)
 
 
-def _check_values(name: str, field: Field[Any], value: Any) -> None:
-    values = list(value) if isinstance(value, ListConfig) else [value]
+def check_values(name: str, field: Field[Any], value: Any) -> None:
+    """Enforce the range of one option; `value` is plain."""
+    values = value if isinstance(value, list) else [value]
     if not values and "filled" in field.metadata:
         raise UsageError(
             f"{name} is an empty list",

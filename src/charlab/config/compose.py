@@ -1,17 +1,18 @@
 """Hydra composes the configuration here, and does nothing else.
 
-Only this module, `overrides` and `translate` import it.
+Only this module, `overrides`, `translate` and `launchers` import it.
 Hydra's own way to run a job writes files, reconfigures logging and cuts tracebacks short, and under
 `-m` it runs all jobs in one process, which a run with several devices or a W&B run does not
-survive. So the composed configuration is all that is taken from it.
+survive. So what is taken from it is the composed configuration and, for `-m`, the launcher.
 """
 
+import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import yaml  # type: ignore[import-untyped]
 from hydra import version
@@ -22,15 +23,18 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from charlab.config.checks import check
+from charlab.config.launchers import check_launcher, launch
 from charlab.config.mistakes import first_line
+from charlab.config.options import all_options, sections
 from charlab.config.overrides import Mode, parse
-from charlab.config.references import resolve
+from charlab.config.references import resolve, resolve_environment
 from charlab.config.schema import SCHEMAS, Config
 from charlab.config.translate import Source, translate
 from charlab.errors import UsageError
@@ -67,15 +71,39 @@ class Composer:
                 )
         self._loader = ConfigLoaderImpl(search_path)
         self._hydra = Hydra("train", self._loader)
+        self._pickles: dict[tuple[str, ...], bytes] = {}
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of one job: typed, checked, its references resolved, read-only."""
-        config = self.compose_unchecked(overrides)
-        with open_dict(config):
-            del config["hydra"]
-        resolve(config)
-        check(config)
+        return self.compose_job(overrides)[0]
+
+    def compose_job(self, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+        """As `compose`, with the same in plain form."""
+        with self._translated(overrides, "run") as parsed:
+            lines = zip(overrides, parsed, strict=True)
+            config = self._chosen(tuple(line for line, one in lines if not _is_value(one)))
+            values = [override for override in parsed if _is_value(override)]
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        plain = resolve(config)
+        check(config, plain)
         OmegaConf.set_readonly(config, True)
+        return config, plain
+
+    def _chosen(self, choices: tuple[str, ...]) -> DictConfig:
+        """What the choices of groups lead to, before values are set.
+
+        Hydra takes a quarter of a second for that, and jobs of a sweep mostly differ in values; a
+        pickle is the fastest way to a copy.
+        """
+        if choices not in self._pickles:
+            config = self._hydra.compose_config(self.name, list(choices), RunMode.RUN)
+            check_launcher(config.hydra.launcher)
+            with open_dict(config):
+                del config["hydra"]
+            resolve_environment(config)
+            self._pickles[choices] = pickle.dumps(config)
+        config = pickle.loads(self._pickles[choices])
+        assert isinstance(config, DictConfig)
         return config
 
     def compose_unchecked(self, overrides: Sequence[str], mode: Mode = "run") -> DictConfig:
@@ -91,12 +119,27 @@ class Composer:
         What hydra.sweeper.params of a file sweeps over comes first, the command line after it.
         """
         config = self.compose_unchecked(overrides, "multirun")
+        check_launcher(config.hydra.launcher)
         in_file = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
         swept = [*in_file, *config.hydra.overrides.task]
         with self._translated(overrides, "multirun"):
             parsed = parse(swept, "multirun", self._loader, self.choices)
             (jobs,) = BasicSweeper.split_arguments(parsed, None)
-        return [[*config.hydra.overrides.hydra, *job] for job in jobs]
+        for_all = [line for line in config.hydra.overrides.hydra if not _is_of_sweep(line)]
+        return [[*for_all, *job] for job in jobs]
+
+    def launch(
+        self,
+        task: Callable[[DictConfig], None],
+        jobs: Sequence[Sequence[str]],
+        overrides: Sequence[str],
+    ) -> bool:
+        """Have the launcher that `overrides` choose run `task` for each of the jobs that they make.
+
+        Returns whether no job failed.
+        """
+        config = self.compose_unchecked(overrides, "multirun")
+        return launch(self._loader, config, task, jobs)
 
     @cached_property
     def choices(self) -> dict[str, list[str]]:
@@ -124,18 +167,29 @@ class Composer:
             self._hydra.shell_completion(self.name, list(command))
 
     @contextmanager
-    def _translated(self, overrides: Sequence[str], mode: Mode) -> Iterator[None]:
-        """Turn what Hydra raises for a mistake into a UsageError."""
+    def _translated(self, overrides: Sequence[str], mode: Mode) -> Iterator[list[Override]]:
+        """The overrides, parsed; what Hydra raises for a mistake inside becomes a UsageError."""
         parsed = parse(overrides, mode, self._loader, self.choices)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)  # a folder to search is missing
-                yield
+                yield parsed
         except UserWarning as warning:
             raise UsageError(first_line(warning)) from warning
         except MISTAKES as error:
             owners = {name: self.files_with_schema(name) for name in SCHEMAS}
             raise translate(error, parsed, Source(self.folders, owners)) from error
+
+
+def _is_of_sweep(line: str) -> bool:
+    """Whether an override concerns the sweep as a whole, and none of its jobs."""
+    return line.startswith(("hydra/launcher", "hydra.launcher", "hydra.sweeper"))
+
+
+def _is_value(override: Override) -> bool:
+    """Whether it sets options that the schema has; all others choose, or are mistakes."""
+    name = override.key_or_group
+    return name in all_options() or (name in sections() and isinstance(override.value(), dict))
 
 
 @cache

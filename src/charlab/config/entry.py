@@ -10,21 +10,25 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Never, NoReturn, final
+from typing import Any, Never, NoReturn, final
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charlab.config.compose import Composer
 from charlab.config.help import help_page
-from charlab.config.multirun import run_jobs
 from charlab.config.nearest import did_you_mean, nearest_options
 from charlab.config.options import all_options, sections
 from charlab.config.references import resolve
 from charlab.errors import CharlabError, UsageError
+from charlab.lifeline import end_with_parent
+from charlab.resume import Asked
+from charlab.sweeps.jobs import Job as SweepJob
+from charlab.sweeps.task import SweepTask
 from charlab.terminal import take_any_character
 
-# What train.py does with a checked configuration and the overrides that led to it.
-Job = Callable[[DictConfig, Sequence[str]], None]
+# What train.py does with a checked configuration, the overrides that led to it, and what is asked
+# about runs of it that there are already.
+Job = Callable[[DictConfig, Sequence[str], Asked], None]
 
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -77,26 +81,56 @@ def _dispatch(argv: Sequence[str], job: Job, script: Path) -> int:
         command = [sys.executable, str(script), f"--config-name={flags.config_name}"]
         if extra_conf is not None:
             command.append(f"--config-dir={extra_conf}")
-        jobs = composer.jobs(overrides)
-        for number, job_overrides in enumerate(jobs, 1):
-            _check_job(composer, job_overrides, f"job {number} of {len(jobs)}: ")
-        return run_jobs(command, jobs)
+        return _sweep(composer, flags, command)
     else:
-        job(_checked(composer, overrides), overrides)
+        _check_flags_of_sweep(flags)
+        if flags.once:
+            end_with_parent()  # a sweep
+        job(_checked(composer, overrides)[0], overrides, Asked(flags.once, flags.retry_failed))
     return 0
 
 
-def _checked(composer: Composer, overrides: Sequence[str]) -> DictConfig:
-    config = composer.compose(overrides)
+def _check_flags_of_sweep(flags: argparse.Namespace) -> None:
+    if flags.dry_run:
+        raise UsageError("--dry-run goes with -m", hint="python train.py -m OPTION=A,B,C --dry-run")
+    if flags.retry_failed and not flags.once:
+        raise UsageError(
+            "--retry-failed goes with --once, or with -m",
+            expected="a run that failed does not keep a plain command from making another",
+            got="--retry-failed alone",
+            hint="leave it away",
+        )
+
+
+def _sweep(composer: Composer, flags: argparse.Namespace, command: Sequence[str]) -> int:
+    """Check all jobs, then list them or have them run. Returns the exit code."""
+    if flags.once:
+        raise UsageError("--once is for one run, and -m for several", hint="-m without --once")
+    lines = composer.jobs(flags.overrides)
+    jobs = []
+    for number, line in enumerate(lines, 1):
+        plain = _checked_job(composer, line, f"job {number} of {len(lines)}: ")
+        jobs.append(SweepJob(tuple(line), plain))
+    task = SweepTask(command, jobs, flags.retry_failed)
+    none_failed = flags.dry_run or composer.launch(task, lines, flags.overrides)
+    if task.exit_code is None:  # our launchers show what became of each job by themselves
+        from charlab.sweeps.report import list_jobs, sweep_console
+
+        list_jobs(sweep_console(), jobs)
+    return int(not none_failed) if task.exit_code is None else task.exit_code
+
+
+def _checked(composer: Composer, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    config, plain = composer.compose_job(overrides)
     from charlab.data.check import check_data_config  # 0.2 s, for numpy
 
     check_data_config(config.data)
-    return config
+    return config, plain
 
 
-def _check_job(composer: Composer, overrides: Sequence[str], where: str) -> None:
+def _checked_job(composer: Composer, overrides: Sequence[str], where: str) -> dict[str, Any]:
     try:
-        _checked(composer, overrides)
+        return _checked(composer, overrides)[1]
     except UsageError as error:
         raise UsageError(
             where + error.what,
@@ -142,6 +176,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--help", "-h", action="store_true")
     parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--retry-failed", action="store_true")
+    parser.add_argument("--once", action="store_true")
     parser.add_argument("--cfg", "-c", choices=["job"])
     parser.add_argument("--resolve", action="store_true")
     parser.add_argument("--package", "-p")

@@ -11,8 +11,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charlab.config.compose import Composer
-from charlab.config.options import KIND_OPTION, leaves, range_text, sections
+from charlab.config.options import (
+    KIND_OPTION,
+    launcher_options,
+    leaves,
+    range_text,
+    sections,
+)
 from charlab.config.schema import SCHEMAS, Config
+from charlab.config.schema_launcher import LAUNCHERS
 
 WIDTH_CHARS = 100
 HELP_COLUMN = 46
@@ -33,6 +40,7 @@ def help_page(composer: Composer, overrides: Sequence[str]) -> str:
         GROUPS=_block(_groups(composer.choices, chosen)),
         EXPERIMENTS=_block(_experiments(composer.folders)),
         OPTIONS=_block(_options(config, composer, chosen)),
+        LAUNCHERS=_block(_launchers(chosen["hydra/launcher"])),
     ).rstrip()
 
 
@@ -112,6 +120,15 @@ def _of_other_choices(
     for (name, _, _), (field, files) in found.items():
         by_choices.setdefault(tuple(files), []).append((name, field))
     return by_choices
+
+
+def _launchers(chosen: str) -> Iterator[str]:
+    for name, schema in LAUNCHERS.items():
+        yield f"hydra/launcher={name}{'*' if name == chosen else ''}"
+        defaults = OmegaConf.structured(schema)
+        for option in launcher_options().values():
+            if option.schemas == (f"hydra/launcher={name}",):
+                yield _option(f"hydra.launcher.{option.name}", defaults[option.name], option.field)
 
 
 def _settable(schema: type, group: str) -> Iterator[Named]:

@@ -52,8 +52,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
         raise _of_another_version(path, error) from error
     for override in overrides:
         _apply(config, override)
-    resolve(config)
-    check(config)
+    check(config, resolve(config))
     OmegaConf.set_readonly(config, True)
     assert isinstance(config, DictConfig)
     return config

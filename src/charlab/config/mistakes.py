@@ -21,6 +21,7 @@ from charlab.config.options import (
     Option,
     all_options,
     expected,
+    launcher_options,
     schemas_of,
     sections,
     value_type,
@@ -45,6 +46,8 @@ def plain(value: object) -> str:
 
 def unknown_option(name: str, *, got: str, value: str = "VALUE", owners: Owners) -> UsageError:
     """An option that the schema lacks, or that only another choice of its group has."""
+    if name.startswith("hydra.launcher."):
+        return _unknown_launcher_option(name, got, value)
     option = all_options().get(name)
     if option is not None and option.schemas:
         return _option_of_another_choice(option, got, value, owners)
@@ -63,6 +66,7 @@ def guess_names(name: str) -> list[str]:
     prefix, dot, leaf = name.rpartition(".")
     meant = prefix + dot + SYNONYMS.get(leaf, leaf)
     guesses = nearest_options(meant, [*all_options(), *sections(), *GLOBAL_GROUPS])
+    guesses = guesses or nearest_options(meant, launcher_options())
     return [KIND_OPTIONS.get(guess, guess) for guess in guesses]  # `cell` means `model=`
 
 
@@ -96,6 +100,27 @@ def _option_of_another_choice(option: Option, got: str, value: str, owners: Owne
     )
 
 
+def _unknown_launcher_option(name: str, got: str, value: str) -> UsageError:
+    known = launcher_options()
+    if name in known:
+        (choice,) = known[name].schemas
+        return UsageError(
+            f"{name} is not an option of this launcher",
+            expected=f"{name} together with {choice}",
+            got=got,
+            hint=f"{choice} {name}={value}",
+            option=name,
+        )
+    guesses = nearest_options(name, known)
+    return UsageError(
+        f"{name} is not an option{did_you_mean(guesses)}",
+        expected="an option of a launcher: " + ", ".join(option.name for option in known.values()),
+        got=got,
+        hint=f"{guesses[0]}={value}" if guesses else "",
+        option=name,
+    )
+
+
 def wrong_value(name: str, value: object, *, got: str = "") -> UsageError:
     """A value of the wrong type, out of range or not among the choices."""
     got = got or plain(value)
@@ -107,7 +132,7 @@ def wrong_value(name: str, value: object, *, got: str = "") -> UsageError:
             got=got,
             option=name,
         )
-    field = all_options()[name].field
+    field = (all_options() | launcher_options())[name].field
     guesses = nearest(str(value), field.metadata.get("choices", ()))
     if value_type(field).item is int and isinstance(value, float) and value.is_integer():
         guesses = [str(int(value))]  # 1e3 is a float
@@ -140,7 +165,7 @@ def from_omegaconf(
     got  where the mistake stands: the override as it was typed, or the file
     """
     name = re.sub(r"\[.*", "", error.full_key or "")
-    known = name in all_options() or name in sections()
+    known = name in all_options() or name in sections() or name in launcher_options()
     if isinstance(error, ValidationError) and known:
         return wrong_value(name, error.value, got=got)
     if isinstance(error, ConfigAttributeError | ConfigKeyError | ConfigTypeError) and name:

@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, Union, final, get_args, get_origin
 
 from charlab.config.schema import SCHEMAS, Config
+from charlab.config.schema_launcher import LAUNCHERS
 
 # The groups whose choices differ in their options, and the option that says which one was chosen.
 # A run directory's config.yaml is read back by it.
@@ -63,6 +64,17 @@ def all_options() -> dict[str, Option]:
                 owners = (*found[name].schemas, schema_name) if name in found else (schema_name,)
                 found[name] = Option(name, field, owners)
     return found
+
+
+@cache
+def launcher_options() -> dict[str, Option]:
+    """The options of the launchers, `hydra.launcher.NAME`, which are no part of a run."""
+    return {
+        f"hydra.launcher.{field.name}": Option(field.name, field, (f"hydra/launcher={name}",))
+        for name, schema in LAUNCHERS.items()
+        for field in fields(schema)
+        if "help" in field.metadata
+    }
 
 
 @cache

@@ -25,7 +25,7 @@ Mode = Literal["run", "multirun"]
 Choices = Mapping[str, Sequence[str]]
 
 # All that is left of Hydra's own options: the others say how Hydra runs a job, which it does not.
-HYDRA_OPTIONS = ("hydra.searchpath", "hydra.sweeper.params")
+HYDRA_OPTIONS = ("hydra.searchpath", "hydra.sweeper.params", "hydra/launcher", "hydra.launcher")
 
 
 def parse(
@@ -77,13 +77,29 @@ def _malformed(line: str) -> UsageError:
 
 
 def _check_hydra_option(line: str, override: Override) -> None:
-    if not override.key_or_group.startswith(HYDRA_OPTIONS):
+    name = override.key_or_group
+    if not any(re.match(rf"{re.escape(option)}(\.|$)", name) for option in HYDRA_OPTIONS):
         raise UsageError(
-            f"{override.key_or_group} has no effect: Hydra composes here, and runs nothing",
-            expected=f"of Hydra's own options only {' and '.join(HYDRA_OPTIONS)}",
+            f"{name} has no effect: Hydra composes here, and runs nothing",
+            expected=f"of Hydra's own options only {', '.join(HYDRA_OPTIONS)}",
             got=line,
             hint="paths.runs=FOLDER says where results go; -m runs several jobs",
-            option=override.key_or_group,
+            option=name,
+        )
+    is_plain = not (override.is_delete() or override.is_add() or override.is_force_add())
+    if "launcher" in name and not (is_plain and override.package is None):
+        raise UsageError(
+            f"{name} can be set, and neither added nor deleted nor moved",
+            expected=f"{name}=VALUE",
+            got=line,
+            option=name,
+        )
+    if override.is_sweep_override():
+        raise UsageError(
+            f"{name} has several values",
+            expected="one value, which holds for all jobs of a sweep",
+            got=line,
+            option=name,
         )
 
 

@@ -187,6 +187,11 @@ class Config:
 
     seed: int = option(0, "seed of the weights, the data order and dropout", ge=0, le=MAX_SEED)
     group: str = option("${data.name}", "folder under paths.runs, and the W&B group")
+    resume: str = option(
+        "auto",
+        "go on with an interrupted run of this configuration: where there is one, never, or must",
+        choices=("auto", "never", "must"),
+    )
     model: Any = MISSING
     data: Any = MISSING
     optimizer: Any = MISSING

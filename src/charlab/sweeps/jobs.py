@@ -57,6 +57,10 @@ class Source(ABC):
     # how many there will be, None where it is not known
     num_jobs: int | None
 
+    def known(self) -> Sequence[Job]:
+        """The jobs that are known before they are taken, in the order in which they will be."""
+        return ()
+
     @abstractmethod
     def take(self) -> Job | None:
         """The next job to start; None where there is none, until another ends if one is running."""
@@ -76,7 +80,11 @@ class Listed(Source):
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.num_jobs = len(jobs)
+        self._jobs = tuple(jobs)
         self._left = list(jobs)
+
+    def known(self) -> Sequence[Job]:
+        return self._jobs
 
     def take(self) -> Job | None:
         return self._left.pop(0) if self._left else None

@@ -1,0 +1,62 @@
+"""Where a run comes from: the commit of the code, versions, hardware. Imports no torch."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import charlab
+
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
+
+
+def provenance() -> dict[str, Any]:
+    """Entries of run.json: git, versions, hardware."""
+    return {
+        "git": git_state(Path(charlab.__file__).parent),
+        "versions": _versions(),
+        "hardware": _hardware(),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and dirty flag of the code, None where it is not a git checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    code = (":/src", ":/conf", ":/train.py")
+    changes = git("status", "--porcelain", "--", *code) if commit else None
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "charlab": charlab.__version__}
+    return found | {package: metadata.version(package) for package in PACKAGES}
+
+
+def _hardware() -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cpu": _cpu_name(),
+        "cpu_cores": os.cpu_count(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,55 @@
+"""Files with a JSON object a line, such as metrics.jsonl. Imports nothing heavy."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def finite(value: Any) -> Any:
+    """The value with null for every number that is not finite: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def append(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with file.open("a", encoding="utf-8") as opened:
+        opened.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def sync(file: Path) -> None:
+    """Have on the disk what was written so far, if there is such a file."""
+    if file.exists():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+
+
+def keep_until(file: Path, step: int | None) -> None:
+    """Keep the rows that were there when the checkpoint of a step was made; None keeps none.
+
+    That is without the rows of a test, which comes after the last step, and without the half of a
+    row that a killed process may have left.
+    """
+    if not file.exists():
+        return
+    lines = file.read_bytes().split(b"\n")[:-1]  # after the last newline is nothing, or half a row
+    kept = [line for line in lines if step is not None and _is_kept(line, step)]
+    if not kept:
+        file.unlink()
+    elif len(kept) < len(lines) or not file.read_bytes().endswith(b"\n"):
+        replacement = file.with_name(f"{file.name}.new")
+        replacement.write_bytes(b"".join(line + b"\n" for line in kept))
+        replacement.replace(file)
+
+
+def _is_kept(line: bytes, step: int) -> bool:
+    try:
+        row = json.loads(line)
+    except ValueError:  # of a disk that lost power
+        return False
+    return row["step"] <= step and not any(name.startswith("test/") for name in row)

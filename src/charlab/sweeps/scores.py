@@ -1,0 +1,50 @@
+"""The score of a run, from its run directory. Imports no torch."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def score_of(record: Mapping[str, Any], run: Path | None, metric: str) -> float | None:
+    """The metric in run.json's scores, which are the best validation's, else in its last row.
+
+    None where there is none, or none that is finite.
+    """
+    value = (record.get("scores") or {}).get(metric)
+    if value is None and run is not None:
+        logged = [row[metric] for row in rows(run) if metric in row]
+        value = logged[-1] if logged else None
+    return finite(value)
+
+
+def finite(value: Any) -> float | None:
+    """The value as a number, None where it is none or not finite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
+
+
+def rows(run: Path) -> Iterator[dict[str, Any]]:
+    """The whole rows of metrics.jsonl; a crash may have cut off the last one."""
+    try:
+        text = (run / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row
+
+
+def history(run: Path, metric: str) -> dict[int, float]:
+    """The finite values of a metric by step, in the order in which they came."""
+    found = {}
+    for row in rows(run):
+        value = finite(row.get(metric))
+        if value is not None:
+            found[int(row["step"])] = value
+    return found

@@ -1,0 +1,131 @@
+"""From the parameters of a sweep to jobs: what is typed for each, and its configuration."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+from typing import final
+
+from charlab.config.compose import Composer
+from charlab.config.mistakes import unknown_option
+from charlab.config.options import all_options
+from charlab.data.check import check_data_config
+from charlab.errors import UsageError
+from charlab.runs import config_hash
+from charlab.sweeps.distributions import Constant, Distribution, Scalar, as_text
+from charlab.sweeps.files import SweepFile
+from charlab.sweeps.jobs import Job
+
+Values = Mapping[str, Scalar]
+
+
+@final
+@dataclass(frozen=True)
+class Space:
+    """What a sweep file sweeps over, and what else is typed for each of its jobs.
+
+    overrides  those of the command in the file
+    typed      those of the command line, which come last
+    """
+
+    file: SweepFile
+    composer: Composer
+    overrides: tuple[str, ...]
+    parameters: Mapping[str, Distribution]
+    typed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, file: SweepFile, typed: Sequence[str]) -> "Space":
+        """`typed` takes the place of parameters of the same name.
+
+        Raises UsageError for parameters that are no options.
+        """
+        composer = Composer(file.program.parent / "conf", "config", None)
+        for name in file.parameters:
+            if name not in all_options() and name not in composer.choices:
+                raise _no_option(file, name)
+        given = dict(override.partition("=")[::2] for override in typed)
+        return cls(
+            file=file,
+            composer=composer,
+            overrides=file.overrides,
+            parameters={
+                name: Constant(given[name]) if name in given else distribution
+                for name, distribution in file.parameters.items()
+            },
+            typed=tuple(line for line in typed if line.partition("=")[0] not in file.parameters),
+        )
+
+    def with_value(self, name: str, value: Scalar) -> "Space":
+        """The same with one value of one parameter."""
+        return replace(self, parameters={**self.parameters, name: Constant(value)})
+
+    def job(self, values: Values) -> Job:
+        """The job with these values. Raises UsageError where they do not compose."""
+        swept = (f"{name}={as_text(value)}" for name, value in values.items())
+        overrides = (*self.overrides, *swept, *self.typed)
+        config, plain = self.composer.compose_job(overrides)
+        check_data_config(config.data)
+        return Job(overrides, plain)
+
+    def grid(self, num_jobs: int | None) -> list[Job]:
+        """A job for each combination, the first num_jobs of them where it is a number.
+
+        The last parameter changes fastest, as W&B counts. Raises UsageError for one that does not
+        compose.
+        """
+        choices = [distribution.grid() or () for distribution in self.parameters.values()]
+        combinations = islice(product(*choices), num_jobs)
+        return [
+            self._checked(dict(zip(self.parameters, values)), f"job {number}")
+            for number, values in enumerate(combinations, 1)
+        ]
+
+    def check(self) -> Job:
+        """Compose with both ends of every range and all values of every choice, one at a time.
+
+        Returns the first of these jobs. Raises UsageError for one that does not compose.
+        """
+        first = {name: parameter.corners()[0] for name, parameter in self.parameters.items()}
+        job = self._checked(first, "the least values")
+        for name, parameter in self.parameters.items():
+            for value in parameter.corners()[1:]:
+                self._checked({**first, name: value}, f"{name}={as_text(value)}")
+        return job
+
+    def digest(self, job: Job, seed: int) -> str:
+        """8 hex digits that name a search: how it goes, its space, all other options, its seed.
+
+        job  what `check` returns
+        """
+        swept = {name: str(parameter) for name, parameter in self.parameters.items()}
+        parts = [self.file.definition, swept, config_hash(job.config), seed]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+
+    def _checked(self, values: Values, where: str) -> Job:
+        try:
+            return self.job(values)
+        except UsageError as error:
+            raise _in_file(self.file, where, error) from error
+
+
+def _in_file(file: SweepFile, where: str, error: UsageError) -> UsageError:
+    return UsageError(
+        f"{file.path}: {where}: {error.what}",
+        expected=error.expected,
+        got=error.got,
+        hint=error.hint,
+        option=error.option,
+    )
+
+
+def _no_option(file: SweepFile, name: str) -> UsageError:
+    error = unknown_option(name, got=name, owners={})
+    return UsageError(
+        f"{file.path}: parameters: {error.what}",
+        expected=error.expected,
+        got=name,
+        hint=error.hint.partition("=")[0],
+        option=name,
+    )

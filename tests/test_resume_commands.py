@@ -1,0 +1,165 @@
+"""When a run saves what it needs to go on, and the commands that let it."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from charlab import cli
+from charlab.checkpoint import read_checkpoint
+from charlab.runs import read_record
+
+from .jobs import Job
+from .killing import Blow, differences, results
+from .running import rows, train, write_names
+from .test_resume import DROPOUT, STEP, TERM, go, only_run
+
+
+@pytest.fixture(scope="module")
+def whole_dropout(tmp_path_factory):
+    """What the run "dropout" leaves when nothing stops it."""
+    folder = tmp_path_factory.mktemp("dropout")
+    assert go(folder, "dropout") == 0
+    return results(only_run(folder))
+
+
+# ------------------------------------------------------------------------------------ when it saves
+def saved_steps(folder, monkeypatch, *overrides):
+    steps = []
+
+    def note(checkpoint, path):
+        if path.name == "last.ckpt":
+            steps.append(checkpoint["global_step"])
+
+    monkeypatch.setattr("charlab.checkpoint.write_checkpoint", note)
+    assert train(folder, "trainer.test=false", *overrides)[0] == 0
+    return steps
+
+
+def test_it_saves_around_validations_and_at_the_end(tmp_path, monkeypatch):
+    assert saved_steps(tmp_path, monkeypatch) == [9, 10, 19, 20, 29, 30]
+
+
+def test_it_saves_every_so_many_steps_and_seconds(tmp_path, monkeypatch):
+    sometimes = ("callbacks.checkpoint.every_n_steps=12", "callbacks.checkpoint.every_s=null")
+    assert saved_steps(tmp_path, monkeypatch, *sometimes) == [9, 10, 12, 19, 20, 24, 29, 30]
+    always = "callbacks.checkpoint.every_s=0"
+    assert saved_steps(tmp_path, monkeypatch, always, "trainer.max_steps=8") == list(range(1, 9))
+
+
+def test_the_best_one_is_that_of_the_lowest_score(tmp_path):
+    """Here the rate is so high that it is not the last one."""
+    assert go(tmp_path, "names", "optimizer.lr=3", "callbacks.divergence.enabled=false") == 0
+    run = only_run(tmp_path)
+    scores = {
+        row["step"]: row["val/bpc"] for row in rows(run / "metrics.jsonl") if "val/bpc" in row
+    }
+    best = read_checkpoint(run / "checkpoints" / "best.ckpt")
+    assert best["global_step"] == min(scores, key=scores.get)
+    assert best["charlab"]["scores"]["val/bpc"] == min(scores.values())
+    assert read_record(run)["scores"]["best_step"] == best["global_step"]
+    assert "optimizer_states" not in best
+
+
+# ----------------------------------------------------------------------------------- charlab resume
+def test_charlab_resume_needs_the_directory_alone(tmp_path, whole_dropout, monkeypatch, capsys):
+    assert go(tmp_path, "dropout", blow=Blow(STEP, 14, TERM)) == 130
+    run = only_run(tmp_path)
+    monkeypatch.chdir(run)
+    assert cli.run(["resume", ".", "callbacks.progress.epochs=true"]) == 0
+    assert "epoch 1  mean loss" in capsys.readouterr().out
+    assert list(differences(whole_dropout, results(run))) == []
+    assert cli.run(["resume", str(run)]) == 2
+    assert "has finished: nothing is left of its budget" in capsys.readouterr().err
+
+
+def test_charlab_resume_refuses_what_would_be_another_run(tmp_path, capsys):
+    assert go(tmp_path, "names", blow=Blow(STEP, 5, TERM)) == 130
+    run = only_run(tmp_path)
+    for override, had in (("trainer.max_steps=40", 30), ("optimizer.lr=1e-4", 0.005)):
+        assert cli.run(["resume", str(run), override]) == 2
+        told = capsys.readouterr().err
+        name = override.partition("=")[0]
+        assert f"a run goes on as it began: {name} cannot be changed" in told
+        assert f"{name}={had}, as {run / 'config.yaml'} has it" in told
+    assert cli.run(["resume", str(tmp_path)]) == 2
+    assert "is not a run directory" in capsys.readouterr().err
+    assert read_record(run)["status"] == "preempted"
+
+
+# --------------------------------------------------------------------------------------- once
+def test_once_is_once(tmp_path):
+    """Two at the same time: one runs. Then a third has nothing to do, and loads nothing for it."""
+    write_names(tmp_path)
+    jobs = [Job(tmp_path, "--once", "trainer.max_steps=60") for _ in range(2)]
+    ended = [job.end() for job in jobs]
+    codes = sorted(code for code, _, _ in ended)
+    (held,) = [err for code, _, err in ended if code == 75]
+    assert codes == [0, 75]
+    run = jobs[0].run
+    assert held.startswith(f"error: {run} is held by process ")
+    assert len(held.splitlines()) == 1
+    before = (run / "run.json").read_text()
+    assert train(tmp_path, "--once", "trainer.max_steps=60") == (0, run)
+    assert (run / "run.json").read_text() == before
+    shutil.rmtree(run / "checkpoints")
+    code = (
+        "import sys; from charlab.config.entry import main; from train import train; "
+        "from pathlib import Path; code = main(sys.argv[2:], train, Path(sys.argv[1])); "
+        "sys.exit(code or len({'torch', 'pytorch_lightning', 'wandb'} & set(sys.modules)))"
+    )
+    script = [*map(str, jobs[0].process.args)][1:]
+    root = script[0].rpartition("/")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); {code}", *script],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"finished already: {run}\n"
+
+
+def test_once_counts_a_failure_too(tmp_path, capsys):
+    diverges = ("optimizer.lr=1e30", "trainer.gradient_clip=0", "--once")
+    exit_code, run = train(tmp_path, *diverges)
+    assert exit_code == 3
+    capsys.readouterr()
+    assert train(tmp_path, *diverges) == (1, run)
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert err.startswith(f"error: failed before: {run}: TrainingDiverged: training diverged")
+    exit_code, again = train(tmp_path, *diverges, "--retry-failed")
+    assert (exit_code, again.name) == (3, f"{run.name}-2")
+    assert train(tmp_path, "--retry-failed")[0] == 2
+    assert "--retry-failed goes with --once, or with -m" in capsys.readouterr().err
+
+
+def test_a_run_that_must_go_on_needs_an_interrupted_one(tmp_path, whole_dropout, capsys):
+    must = "resume=must"
+    assert train(tmp_path, *DROPOUT, must) == (2, None)
+    assert "no interrupted run of this configuration is in" in capsys.readouterr().err
+    assert go(tmp_path, "dropout", blow=Blow(STEP, 7)) == 137
+    assert go(tmp_path, "dropout", must) == 0
+    assert list(differences(whole_dropout, results(only_run(tmp_path)))) == []
+    assert go(tmp_path, "dropout", must) == 2
+
+
+def test_checkpoints_hold_plain_containers_and_tensors_alone(tmp_path):
+    assert go(tmp_path, "early") == 0
+    for name in ("best", "last"):
+        checkpoint = read_checkpoint(only_run(tmp_path) / "checkpoints" / f"{name}.ckpt")
+        assert_plain(checkpoint)
+
+
+def assert_plain(value):
+    if isinstance(value, dict):
+        for key, part in value.items():
+            assert type(key) in (str, int)
+            assert_plain(part)
+    elif type(value) in (list, tuple):
+        for part in value:
+            assert_plain(part)
+    else:
+        assert value is None or type(value) in (str, int, float, bool, torch.Tensor), value
