@@ -72,12 +72,13 @@ MAY_IMPORT = {
     "sweeps.table": ["sweeps.entry"],
     "sweeps.report": ["terminal", "sweeps.attempt", "sweeps.entry", "sweeps.jobs", "sweeps.table"],
     "sweeps.task": ["errors", "processes", "runs", "sweeps.attempt", "sweeps.jobs"],
-    "sweeps.quantiles": [],
-    "sweeps.distributions": [],
-    "sweeps.hyperband": ["errors", "config.nearest"],
-    "sweeps.scores": [],
-    "sweeps.tuning": ["sweeps.distributions", "sweeps.files"],
-    "sweeps.cells": ["sweeps.jobs"],
+    "sweeps.definition": ["errors", "config"],
+    "sweeps.definition.quantiles": [],
+    "sweeps.definition.distributions": ["sweeps.definition.quantiles"],
+    "sweeps.search.scores": [],
+    "sweeps.search.tuning": ["sweeps.definition"],
+    "sweeps.search.cells": ["sweeps.jobs"],
+    "sweeps.slurm": ["errors", "processes", "runs", "sweeps.entry", "sweeps.jobs"],
     # the command line lists the jobs of a sweep and hands them to a launcher; it runs none
     "config": [
         "errors",
@@ -97,8 +98,8 @@ ONLY_IN = {
     "hydra": ["charlab.config", "hydra_plugins", "train"],
     "wandb": ["charlab.tracking"],
     "triton": ["charlab.engine.gpu"],
-    "optuna": ["charlab.sweeps"],
-    "submitit": ["charlab.sweeps.slurm_queue"],
+    "optuna": ["charlab.sweeps.definition.distributions", "charlab.sweeps.search"],
+    "submitit": ["charlab.sweeps.slurm.queue"],
 }
 
 # modules that load none of these when they are imported, so that a mistake shows in a second

@@ -16,8 +16,8 @@ from charlab.errors import Interrupted, UsageError
 from charlab.ranks import Rank
 from charlab.sweeps import slurm, slurm_queue
 from charlab.sweeps.jobs import Job
-from charlab.sweeps.slurm import SlurmOptions, run_slurm
-from charlab.sweeps.slurm_task import Task
+from charlab.sweeps.slurm.task import Task
+from charlab.sweeps.slurm.watch import SlurmOptions, run_slurm
 
 from .slurm_stand_in import SlurmStandIn
 

@@ -6,9 +6,9 @@ from functools import cache
 import pytest
 import yaml
 
-from charlab.sweeps.files import read_sweep_file
-from charlab.sweeps.search import Grid, need_optuna, plan
-from charlab.sweeps.space import Space
+from charlab.sweeps.definition.files import read_sweep_file
+from charlab.sweeps.search.plan import Grid, need_optuna, plan
+from charlab.sweeps.search.space import Space
 
 from .running import ROOT
 
@@ -65,7 +65,7 @@ def test_every_combination_composes(path):
             count *= choice
         assert len(jobs) == count > 1
     else:
-        from charlab.sweeps.study import examples
+        from charlab.sweeps.search.study import examples
 
         need_optuna()
         jobs = [sweep.cells[0].job, *examples(sweep.cells[0].space, NUM_SAMPLES, seed=1)]

@@ -6,10 +6,10 @@ from pathlib import Path
 import yaml
 
 from charlab.runs import read_record
-from charlab.sweeps.files import read_sweep_file
+from charlab.sweeps.definition.files import read_sweep_file
 from charlab.sweeps.jobs import Outcome
-from charlab.sweeps.search import plan
-from charlab.sweeps.space import Space
+from charlab.sweeps.search.plan import plan
+from charlab.sweeps.search.space import Space
 
 from .pretended import NUM_STEPS, score
 

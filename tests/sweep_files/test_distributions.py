@@ -10,8 +10,8 @@ pytest.importorskip("optuna")
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.study import create_study
 
-from charlab.sweeps.parameters import KINDS, read_parameters
-from charlab.sweeps.quantiles import beta_cdf, beta_quantile, normal_quantile
+from charlab.sweeps.definition.parameters import KINDS, read_parameters
+from charlab.sweeps.definition.quantiles import beta_cdf, beta_quantile, normal_quantile
 
 NUM_DRAWS = 1500
 # Of each distribution some parameters, and how Python draws from it.

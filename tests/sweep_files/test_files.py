@@ -3,8 +3,8 @@
 import pytest
 
 from charlab.errors import UsageError
-from charlab.sweeps.files import read_sweep_file
-from charlab.sweeps.hyperband import Hyperband
+from charlab.sweeps.definition.files import read_sweep_file
+from charlab.sweeps.definition.hyperband import Hyperband
 
 from .making import COMMAND, LR, SWEEP, planned, space_of, write_sweep
 

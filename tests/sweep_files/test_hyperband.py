@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from charlab.sweeps.hyperband import Hyperband, read_hyperband
+from charlab.sweeps.definition.hyperband import Hyperband, read_hyperband
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import random
 import pytest
 from rich.console import Console
 
-from charlab.sweeps.files import Metric
-from charlab.sweeps.tuning import Tried, best_of_k, counted_scores, show_tuning
+from charlab.sweeps.definition.files import Metric
+from charlab.sweeps.search.tuning import Tried, best_of_k, counted_scores, show_tuning
 
 
 @pytest.mark.parametrize("goal", ["minimize", "maximize"])

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from charlab.sweeps.search import Grid, Search
+    from charlab.sweeps.search.plan import Grid, Search
 
 
 @click.command("sweep")
@@ -79,11 +79,11 @@ def sweep_command(
     on; so the same command, started again, does what is left. OPTION=VALUE is for every job, and
     takes the place of a parameter of that name.
     """
-    from charlab.sweeps.files import read_sweep_file
+    from charlab.sweeps.definition.files import read_sweep_file
     from charlab.sweeps.pool import LocalOptions, exit_code, run_sweep
     from charlab.sweeps.report import sweep_console
-    from charlab.sweeps.search import Search, plan
-    from charlab.sweeps.tuning import show_tuning
+    from charlab.sweeps.search.plan import Search, plan
+    from charlab.sweeps.search.tuning import show_tuning
 
     console = sweep_console()
     sweep = plan(
@@ -121,7 +121,7 @@ def sweep_command(
 
 def _show_plan(console: "Console", sweep: "Grid | Search") -> None:
     from charlab.sweeps.report import list_jobs
-    from charlab.sweeps.search import Grid
+    from charlab.sweeps.search.plan import Grid
 
     if isinstance(sweep, Grid):
         list_jobs(console, sweep.jobs)

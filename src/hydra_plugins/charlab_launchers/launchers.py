@@ -100,7 +100,7 @@ class SlurmLauncher(ProcessLauncher):
         setup: Sequence[str],
         sbatch: Sequence[str],
     ) -> None:
-        from charlab.sweeps.slurm import SlurmOptions
+        from charlab.sweeps.slurm.watch import SlurmOptions
 
         self.options = SlurmOptions(
             partition=partition,
@@ -119,7 +119,7 @@ class SlurmLauncher(ProcessLauncher):
     def run(self, task: SweepTask) -> Sequence[Outcome]:
         from charlab.sweeps.pool import exit_code
         from charlab.sweeps.report import sweep_console
-        from charlab.sweeps.slurm import run_slurm
+        from charlab.sweeps.slurm.watch import run_slurm
 
         outcomes = run_slurm(
             task.jobs, task.command, self.options, sweep_console(), task.retry_failed

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from charlab.sweeps.files import Metric
-from charlab.sweeps.hyperband import Hyperband
+from charlab.sweeps.definition.files import Metric
+from charlab.sweeps.definition.hyperband import Hyperband
 from charlab.sweeps.jobs import Job, Listed, Outcome, Source
-from charlab.sweeps.scores import finite, history, score_of
-from charlab.sweeps.tuning import Tried
+from charlab.sweeps.search.scores import finite, history, score_of
+from charlab.sweeps.search.tuning import Tried
 
 
 @final

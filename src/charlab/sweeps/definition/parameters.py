@@ -8,7 +8,7 @@ from typing import Any, final
 from charlab.config.mistakes import plain
 from charlab.config.nearest import did_you_mean, nearest
 from charlab.errors import UsageError
-from charlab.sweeps.distributions import (
+from charlab.sweeps.definition.distributions import (
     Choice,
     Constant,
     Distribution,
@@ -18,7 +18,7 @@ from charlab.sweeps.distributions import (
     Scalar,
     as_text,
 )
-from charlab.sweeps.quantiles import beta_quantile, normal_quantile
+from charlab.sweeps.definition.quantiles import beta_quantile, normal_quantile
 
 Given = Mapping[str, Any]
 # what Hydra takes for more than a text

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, final
 
 from charlab.config.nearest import did_you_mean, nearest_options
 from charlab.errors import UsageError
-from charlab.sweeps.cells import InTurns
-from charlab.sweeps.distributions import as_text
-from charlab.sweeps.files import SweepFile
-from charlab.sweeps.grid import WatchedGrid, tried_jobs
+from charlab.sweeps.definition.distributions import as_text
+from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job, Listed, Source
-from charlab.sweeps.space import Space
-from charlab.sweeps.tuning import Tried
+from charlab.sweeps.search.cells import InTurns
+from charlab.sweeps.search.grid import WatchedGrid, tried_jobs
+from charlab.sweeps.search.space import Space
+from charlab.sweeps.search.tuning import Tried
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -58,7 +58,7 @@ class Search:
     def source(self, *, retry_failed: bool) -> Iterator[Source]:
         """Raises UsageError where Optuna is missing or the storage cannot be opened."""
         need_optuna()
-        from charlab.sweeps.study import StudySource
+        from charlab.sweeps.search.study import StudySource
 
         with ExitStack() as stack:
             yield InTurns(
@@ -79,7 +79,7 @@ class Search:
     def tried(self) -> Mapping[str, list[Tried]]:
         """The trials of each cell that are over. Raises UsageError where there is no study yet."""
         need_optuna()
-        from charlab.sweeps.trials import tried
+        from charlab.sweeps.search.trials import tried
 
         return {
             cell.name: list(tried(self._study(cell, make=False), cell.space)) for cell in self.cells
@@ -88,20 +88,20 @@ class Search:
     def num_open(self) -> int:
         """The trials that are not over: those of other processes, or cut off."""
         need_optuna()
-        from charlab.sweeps.trials import num_open
+        from charlab.sweeps.search.trials import num_open
 
         return sum(num_open(self._study(cell)) for cell in self.cells)
 
     def examples(self) -> list[Job]:
         """The first trials of the first cell, drawn for themselves alone."""
         need_optuna()
-        from charlab.sweeps.study import examples
+        from charlab.sweeps.search.study import examples
 
         cell = self.cells[0]
         return examples(cell.space, min(NUM_EXAMPLES, cell.num_trials), cell.seed)
 
     def _study(self, cell: Cell, *, make: bool = True) -> "Study":
-        from charlab.sweeps.storage import open_study
+        from charlab.sweeps.search.storage import open_study
 
         goal, folder = self.file.metric.goal, cell.job.folder
         return open_study(cell.study_name, goal, folder, self.storage_url, make=make)

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from charlab.errors import UsageError
 from charlab.sweeps.jobs import Job
-from charlab.sweeps.slurm_task import REQUEUE_SIGNAL, Task, exit_file
+from charlab.sweeps.slurm.task import REQUEUE_SIGNAL, Task, exit_file
 
 COMMANDS = ("sbatch", "squeue", "scontrol", "srun")
 # two minutes before its time limit a job is told to save

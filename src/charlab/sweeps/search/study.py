@@ -18,12 +18,12 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
 from charlab.claims import DEAD_AFTER_S, Holder, is_alive, this_process
 from charlab.errors import UsageError
-from charlab.sweeps.files import Metric
-from charlab.sweeps.hyperband import Hyperband
+from charlab.sweeps.definition.files import Metric
+from charlab.sweeps.definition.hyperband import Hyperband
 from charlab.sweeps.jobs import Job, Outcome, Source
-from charlab.sweeps.scores import finite, history, score_of
-from charlab.sweeps.space import Space
-from charlab.sweeps.trials import (
+from charlab.sweeps.search.scores import finite, history, score_of
+from charlab.sweeps.search.space import Space
+from charlab.sweeps.search.trials import (
     AGAIN,
     ERROR,
     HOLDER,

@@ -17,9 +17,9 @@ import yaml  # type: ignore[import-untyped]
 from charlab.config.mistakes import plain
 from charlab.config.nearest import did_you_mean, nearest
 from charlab.errors import UsageError
-from charlab.sweeps.distributions import Choice, Distribution
-from charlab.sweeps.hyperband import Hyperband, read_hyperband
-from charlab.sweeps.parameters import read_parameters
+from charlab.sweeps.definition.distributions import Choice, Distribution
+from charlab.sweeps.definition.hyperband import Hyperband, read_hyperband
+from charlab.sweeps.definition.parameters import read_parameters
 
 Method = Literal["grid", "random", "bayes"]
 Goal = Literal["minimize", "maximize"]

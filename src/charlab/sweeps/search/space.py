@@ -13,8 +13,8 @@ from charlab.config.options import all_options
 from charlab.data.check import check_data_config
 from charlab.errors import UsageError
 from charlab.runs import config_hash
-from charlab.sweeps.distributions import Constant, Distribution, Scalar, as_text
-from charlab.sweeps.files import SweepFile
+from charlab.sweeps.definition.distributions import Constant, Distribution, Scalar, as_text
+from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job
 
 Values = Mapping[str, Scalar]

@@ -17,7 +17,7 @@ from charlab.errors import Held, Interrupted, UsageError
 from charlab.runs import Found, State
 from charlab.sweeps.entry import Labels
 from charlab.sweeps.jobs import Ending, Job, Outcome
-from charlab.sweeps.slurm_queue import (
+from charlab.sweeps.slurm.queue import (
     Queued,
     SlurmOptions,
     check_slurm,

@@ -14,7 +14,7 @@ from optuna.study import Study, create_study, load_study
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from charlab.errors import UsageError
-from charlab.sweeps.files import Goal
+from charlab.sweeps.definition.files import Goal
 
 FILE = "study.journal"
 ATTEMPTS = 4

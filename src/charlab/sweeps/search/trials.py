@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from optuna.study import Study, StudyDirection
 from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, TrialState
 
-from charlab.sweeps.distributions import Scalar
-from charlab.sweeps.space import Space
-from charlab.sweeps.tuning import Ended, Tried
+from charlab.sweeps.definition.distributions import Scalar
+from charlab.sweeps.search.space import Space
+from charlab.sweeps.search.tuning import Ended, Tried
 
 HOLDER, JOB, AGAIN, ORIGIN = "holder", "job", "again", "origin"
 SURPLUS, ERROR = "surplus", "error"

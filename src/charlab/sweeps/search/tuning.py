@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from charlab.sweeps.distributions import Scalar, as_text
-from charlab.sweeps.files import Goal, Metric
+from charlab.sweeps.definition.distributions import Scalar, as_text
+from charlab.sweeps.definition.files import Goal, Metric
 
 Ended = Literal["finished", "pruned", "failed"]
 # the numbers of trials that have a column
