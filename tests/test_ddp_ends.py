@@ -54,6 +54,7 @@ def test_the_failure_of_another_rank_ends_the_run(tmp_path):
 LONG = ("trainer=ddp", "trainer.max_steps=1000000", "callbacks.samples.enabled=false")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "signum", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )

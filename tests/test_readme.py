@@ -19,6 +19,8 @@ from charlab.engine import as_layer
 from charlab.engine.cpu.build import find_compiler
 from charlab.engine.reference import ReferenceLayer
 from charlab.engine.trace import trace_cell
+from charlab.sweeps.command import sweep_command
+from charlab.sweeps.definition.files import read_sweep_file
 
 from .running import ROOT, TINY, rows, write_names
 
@@ -156,6 +158,7 @@ def test_who_follows_the_section_trains_the_cell(followed):
     assert losses[-1] < 0.95 * losses[0]
 
 
+@pytest.mark.slow
 def test_who_follows_the_section_has_conformance_tests(followed):
     (command,) = re.findall(r"`(pytest tests/cells -k mgu)`", OWN_CELL)
     told = call(followed, "-m", *command.split(), "-n", "0", "-p", "no:cacheprovider")
@@ -163,14 +166,26 @@ def test_who_follows_the_section_has_conformance_tests(followed):
 
 
 # ------------------------------------------------------------------------------------ its commands
-@pytest.mark.parametrize("line", re.findall(r"^python train\.py(.*)$", README, re.MULTILINE))
+COMMANDS = re.findall(r"^python train\.py(.*)$", README.replace("\\\n", " "), re.MULTILINE)
+SWEEPS = re.findall(r"^(?:srun .*)?charlab sweep (.*)$", README, re.MULTILINE)
+FLAGS = ("--help", "--once", "--dry-run", "-m")
+
+
+@pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_of_readme_compose(line, tmp_path, monkeypatch):
     monkeypatch.setitem(CELLS, "mgu", ("charlab.cells.mgu", "MGU"))
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mgu.yaml").write_text(block_of("yaml", "# conf/model/mgu.yaml"))
-    words = [word for word in line.split("#")[0].split() if word not in ("--help", "-m")]
+    words = [word for word in line.split("#")[0].split() if word not in FLAGS]
     words = [word for word in words if not word.startswith("data.path=")]
     composer = Composer(ROOT / "conf", "config", tmp_path)
     jobs = composer.jobs(words) if "-m" in line.split() else [words]
     for job in jobs:
         assert OmegaConf.to_container(composer.compose(job).model)["cell"] in CELLS
+
+
+@pytest.mark.parametrize("line", SWEEPS)
+def test_the_sweeps_of_readme_are_there(line):
+    file, *words = line.split("#")[0].split()
+    sweep_command.make_context("sweep", [str(ROOT / file), *words])
+    read_sweep_file(ROOT / file)

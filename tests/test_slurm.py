@@ -14,8 +14,8 @@ from rich.console import Console
 from charlab.claims import Claim
 from charlab.errors import Interrupted, UsageError
 from charlab.ranks import Rank
-from charlab.sweeps import slurm, slurm_queue
 from charlab.sweeps.jobs import Job
+from charlab.sweeps.slurm import queue, watch
 from charlab.sweeps.slurm.task import Task
 from charlab.sweeps.slurm.watch import SlurmOptions, run_slurm
 
@@ -128,7 +128,7 @@ def test_no_more_jobs_run_at_once_than_allowed(tmp_path, cluster):
 
 
 def test_more_jobs_than_an_array_takes_are_several(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(slurm_queue, "MAX_ARRAY", 2)
+    monkeypatch.setattr(queue, "MAX_ARRAY", 2)
     jobs = [make_job(tmp_path, seed) for seed in range(3)]
     assert endings(sweep(jobs)) == [("finished", 0)] * 3
     assert len(submitted(cluster)) == 2
@@ -146,14 +146,14 @@ def test_a_job_that_never_starts_its_run_has_failed(tmp_path, cluster):
 # ----------------------------------------------------------------------------------------- requeue
 def when_it_runs(cluster, job, act, monkeypatch):
     """Calls `act` once, from the loop of run_slurm, as soon as the job has started."""
-    real, left = slurm.states, [act]
+    real, left = watch.states, [act]
 
     def states():
         if left and (job.folder / job.name / "starts").exists():
             left.pop()()
         return real()
 
-    monkeypatch.setattr(slurm, "states", states)
+    monkeypatch.setattr(watch, "states", states)
 
 
 def test_a_warned_job_goes_back_into_the_queue_and_goes_on(tmp_path, cluster, monkeypatch):
@@ -222,7 +222,7 @@ def test_a_queue_that_does_not_answer_ends_nothing(tmp_path, cluster, monkeypatc
 
 def test_a_run_that_another_process_holds_is_waited_for(tmp_path, cluster, monkeypatch):
     """It dies while it is waited for, so the job is submitted again."""
-    monkeypatch.setattr(slurm_queue, "Task", functools.partial(Task, held_s=0.1))
+    monkeypatch.setattr(queue, "Task", functools.partial(Task, held_s=0.1))
     job = make_job(tmp_path)
     run = job.folder / job.name
     run.mkdir(parents=True)
@@ -230,7 +230,7 @@ def test_a_run_that_another_process_holds_is_waited_for(tmp_path, cluster, monke
     (run / "held").touch()
     claim = Claim(run)
     console = Console(record=True, width=200, file=io.StringIO())
-    real = slurm.states
+    real = watch.states
 
     def states():
         if "elsewhere" in console.export_text(clear=False):
@@ -238,7 +238,7 @@ def test_a_run_that_another_process_holds_is_waited_for(tmp_path, cluster, monke
             (run / "held").unlink(missing_ok=True)
         return real()
 
-    monkeypatch.setattr(slurm, "states", states)
+    monkeypatch.setattr(watch, "states", states)
     assert endings(sweep([job], console=console)) == [("finished", 0)]
     assert len(submitted(cluster)) == 2
     assert len(starts(job)) == 1
@@ -246,7 +246,7 @@ def test_a_run_that_another_process_holds_is_waited_for(tmp_path, cluster, monke
 
 # ----------------------------------------------------------------------------------------- refusals
 def test_without_submitit_it_says_how_to_get_it(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(slurm_queue.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(queue.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="needs submitit") as caught:
         sweep([make_job(tmp_path)])
     assert "'.[slurm]'" in caught.value.hint

@@ -85,6 +85,7 @@ def test_eval_gives_the_recorded_score_in_any_lanes_and_windows(chars_run, capsy
         assert other["samples"] is None
 
 
+@pytest.mark.slow
 def test_dynamic_evaluation_is_a_number_of_its_own(chars_run, capsys):
     plain = rescore(chars_run, ["data.eval_lanes=1"], "best", "val", None, SilentReport()).scores
     words = ["eval", str(chars_run), "--json", "--dynamic", "--lanes", "1", "--split", "val"]
@@ -128,6 +129,7 @@ def test_validation_inside_an_epoch_leaves_training_alone(tmp_path, stateful):
     assert losses(runs[0][1]) == losses(runs[1][1])
 
 
+@pytest.mark.slow
 def test_a_carried_state_is_worth_something_and_independent_windows_have_none(tmp_path):
     """The same network on the same text: with windows of two symbols a state is all it has."""
     carried, cut = (

@@ -10,7 +10,7 @@ import pytest
 
 from charlab import cli
 from charlab.runs import read_record
-from charlab.sweeps import search
+from charlab.sweeps.search import plan
 
 from .making import LR, ROOT, write_sweep
 from .pretended import NUM_STEPS
@@ -241,7 +241,7 @@ def test_a_search_has_to_have_an_end(folder, capsys):
 
 
 def test_without_optuna(folder, capsys, monkeypatch):
-    monkeypatch.setattr(search, "find_spec", lambda name: None)
+    monkeypatch.setattr(plan, "find_spec", lambda name: None)
     make(folder)
     exit_code, _, err = told(capsys, "sweep.yaml")
     assert exit_code == 2

@@ -8,8 +8,8 @@ pytest.importorskip("optuna")
 from optuna.trial import TrialState
 
 from charlab.claims import Holder, this_process
-from charlab.sweeps import study as study_module
 from charlab.sweeps.jobs import Listed
+from charlab.sweeps.search import study as study_module
 from charlab.sweeps.search.trials import HOLDER, accepted
 
 from .making import LR, planned, run_all, run_job, space_of, start, value_of

@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from ..jobs import Job
 from ..running import rows, train
 
@@ -22,6 +24,7 @@ def runs(folder):
     return found
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_the_runs_that_single_commands_make(tmp_path):
     folder = tmp_path / "swept"
     sweep = Job(folder, "-m", "model.hidden_size=8,12", "hydra.launcher.workers=2")
@@ -56,6 +59,7 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_runs(tmp_path):
     assert cut[name] == run
 
 
+@pytest.mark.slow
 def test_jobs_on_several_devices_in_a_sweep(tmp_path):
     """Each starts its own processes, and they end with a sweep that is killed."""
     ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8")
