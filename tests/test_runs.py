@@ -265,13 +265,11 @@ def test_a_write_that_fails_leaves_the_record_as_it_was(tmp_path, monkeypatch):
     run = create(tmp_path)
     before = read_record(run.path)
 
-    def half(path, text, **options):
-        with path.open("w", **options) as file:
-            file.write(text[: len(text) // 2])
+    def full(file):
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", half)
+        patch.setattr("charlab.rows.os.fsync", full)
         with pytest.raises(OSError, match="no space left"):
             run.update(status="finished")
     assert read_record(run.path) == before

@@ -15,6 +15,7 @@ from charlab.claims import Claim
 from charlab.errors import Interrupted, UsageError
 from charlab.ranks import Rank
 from charlab.sweeps.jobs import Job
+from charlab.sweeps.pool import exit_code
 from charlab.sweeps.slurm import queue, watch
 from charlab.sweeps.slurm.task import Task
 from charlab.sweeps.slurm.watch import SlurmOptions, run_slurm
@@ -96,6 +97,32 @@ def test_what_is_over_is_not_submitted_again(tmp_path, cluster):
     assert len(submitted(cluster)) == 1
     assert endings(sweep(jobs, retry_failed=True)) == [("skipped", 0), ("finished", 0)]
     assert [len(starts(job)) for job in jobs] == [1, 2]
+
+
+def test_jobs_of_one_name_in_two_folders_are_two(tmp_path, cluster):
+    jobs = [make_job(tmp_path / name) for name in ("a", "b")]
+    outcomes = sweep(jobs)
+    assert endings(outcomes) == [("finished", 0)] * 2
+    assert [outcome.run for outcome in outcomes] == [job.folder / job.name for job in jobs]
+
+
+def test_a_run_that_a_search_stopped_early_is_told(tmp_path, cluster):
+    job = make_job(tmp_path)
+    run = job.folder / job.name
+    run.mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"status": "pruned"}))
+    console = Console(record=True, width=200, file=io.StringIO())
+    outcomes = sweep([job], console=console)
+    assert (endings(outcomes), exit_code(outcomes)) == ([("pruned", 1)], 1)
+    assert "with --retry-failed they run to their end" in console.export_text()
+
+
+@pytest.mark.parametrize(("text", "code"), [("", None), ("\n", None), ("3\n", 3)])
+def test_an_exit_code_that_is_being_written_is_none_yet(tmp_path, text, code):
+    queued = queue.Queued(make_job(tmp_path), "7_0", tmp_path)
+    assert queued.exit_code is None
+    (tmp_path / "7_0.exit").write_text(text)
+    assert queued.exit_code == code
 
 
 def test_a_job_asks_for_what_it_needs(tmp_path, cluster):

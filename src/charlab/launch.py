@@ -100,6 +100,9 @@ class _Job:
         self._notice()
         failure = self.exchange.failure
         if failure is None:
+            if self._had_nothing_to_do():
+                for process in self.ranks[1:]:  # they wait for a run
+                    process.terminate()
             # without rank 0 the others have nothing left to do
             return self.ranks[0].poll() == 0
         if self.processes.ended_by is None:  # else they all have that signal
@@ -108,10 +111,14 @@ class _Job:
                     process.terminate()
         return True
 
+    def _had_nothing_to_do(self) -> bool:
+        """Whether rank 0 found that the run had finished, and began none."""
+        return self.ranks[0].poll() == 0 and self.exchange.run is None
+
     def _notice(self) -> None:
         """Tell of a signal, and of a rank that was killed or ended before it could tell."""
         failed = [rank for rank, process in enumerate(self.ranks) if process.poll()]
-        if self.exchange.failure is not None:
+        if self.exchange.failure is not None or self._had_nothing_to_do():
             return
         if self.processes.ended_by is not None:
             self.noticed = INTERRUPTED

@@ -61,7 +61,7 @@ def final_scores(
     """
     path = run.checkpoints / BEST
     scored = {**lit.latest_scores, "best_step": lit.global_step}
-    if path.exists():
+    if lit.config.callbacks.checkpoint.enabled and path.exists():
         checkpoint = read_checkpoint(path)
         load_weights(lit.model, checkpoint, run.path)
         scored = {**checkpoint["charlab"]["scores"], "best_step": checkpoint["global_step"]}

@@ -1,8 +1,11 @@
 """Where a run comes from: the commit of the code, versions, hardware. Imports no torch."""
 
+import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,38 @@ PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "n
 
 
 def provenance() -> dict[str, Any]:
-    """Entries of run.json: git, versions, hardware."""
+    """Entries of run.json: code, git, versions, hardware."""
     return {
+        "code": code_hash(),
         "git": git_state(Path(charlab.__file__).parent),
         "versions": _versions(),
         "hardware": _hardware(),
     }
+
+
+@cache
+def code_hash() -> str:
+    """12 hex digits that name the source of charlab: a commit says nothing of later changes."""
+    package = Path(charlab.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(file for end in ("py", "h") for file in package.rglob(f"*.{end}")):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(package)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def changes(record: Mapping[str, Any]) -> list[str]:
+    """What computes now and did not when the run of a record began, or went on the last time."""
+    before = dict(record)
+    for resumed in record.get("resumed", []):
+        before |= resumed
+    found = []
+    if before.get("code") not in (None, code_hash()):
+        found.append("the code of charlab")
+    torch_before, torch_now = (before.get("versions") or {}).get("torch"), _versions()["torch"]
+    if torch_before not in (None, torch_now):
+        found.append(f"torch, then {torch_before} and now {torch_now}")
+    return found
 
 
 def git_state(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from charlab.data.codec import AnyVocabulary, vocabulary_from_plain
 from charlab.data.dataset import DataSet
 from charlab.errors import UsageError
 from charlab.model import CharModel, build_model
+from charlab.provenance import changes
 from charlab.ranks import Rank
 from charlab.resume import Asked, begun
 from charlab.run_config import config_of_run
@@ -78,18 +79,22 @@ def open_run(
         notes: list[str] = []
         if not run.is_new:
             if run.record.get("data"):
-                check_same_data(run.record, data)
+                check_same_data(run.record, data, "; resume=never makes another run of these")
+            changed = changes(run.record)
             checkpoint, note = settle_last(run.checkpoints)
             step = None if checkpoint is None else checkpoint["global_step"]
             run.go_on(step, 0.0 if checkpoint is None else checkpoint["training"]["seconds"])
             found = None if checkpoint is None else run.checkpoints / LAST
             notes = [note] if note else []
             notes.append(f"goes on with {run.path.name} from step {step or 0:,}")
+            if changed and step:
+                what = " and ".join(changed)
+                notes.append(f"changed meanwhile: {what}; resume=never begins anew")
         rank.hand_over(run.path)
         yield run, found, notes
 
 
-def check_same_data(record: Mapping[str, Any], data: DataSet) -> None:
+def check_same_data(record: Mapping[str, Any], data: DataSet, more_hint: str = "") -> None:
     """Raises UsageError where the data are not those of the run: its split would mean nothing."""
     trained = record.get("data") or {}
     found = data.record["fingerprint"]
@@ -98,6 +103,6 @@ def check_same_data(record: Mapping[str, Any], data: DataSet) -> None:
             "the data are not those that the run was trained on",
             expected=f"fingerprint {trained.get('fingerprint')}: {trained.get('source')}",
             got=f"fingerprint {found}: {data.record['source']}",
-            hint="data.path=FILE of the run, with the same split",
+            hint="data.path=FILE of the run, with the same split" + more_hint,
             option="data.path",
         )

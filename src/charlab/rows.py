@@ -1,4 +1,4 @@
-"""Files with a JSON object a line, such as metrics.jsonl. Imports nothing heavy."""
+"""Files of a run directory: JSON, and a JSON object a line. Imports nothing heavy."""
 
 import json
 import math
@@ -22,6 +22,17 @@ def append(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         opened.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+def replace(file: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file anew; a reader sees it as it was or as it is. durable: on the disk, too."""
+    draft = file.with_name(f"{file.name}.new")
+    with draft.open("wb") as opened:
+        opened.write(content)
+        if durable:
+            opened.flush()
+            os.fsync(opened.fileno())
+    draft.replace(file)
+
+
 def sync(file: Path) -> None:
     """Have on the disk what was written so far, if there is such a file."""
     if file.exists():
@@ -42,14 +53,12 @@ def keep_until(file: Path, step: int | None) -> None:
     if not kept:
         file.unlink()
     elif len(kept) < len(lines) or not file.read_bytes().endswith(b"\n"):
-        replacement = file.with_name(f"{file.name}.new")
-        replacement.write_bytes(b"".join(line + b"\n" for line in kept))
-        replacement.replace(file)
+        replace(file, b"".join(line + b"\n" for line in kept))
 
 
 def _is_kept(line: bytes, step: int) -> bool:
     try:
         row = json.loads(line)
-    except ValueError:  # of a disk that lost power
+        return bool(row["step"] <= step) and not any(name.startswith("test/") for name in row)
+    except (ValueError, TypeError, KeyError):  # of a disk that lost power
         return False
-    return row["step"] <= step and not any(name.startswith("test/") for name in row)

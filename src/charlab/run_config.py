@@ -13,7 +13,7 @@ from charlab.runs import read_record
 FREE = (
     "paths.",
     "logger.",
-    "callbacks.checkpoint.",
+    "callbacks.checkpoint.every_",
     "callbacks.progress.",
     "data.path=",
     "resume=",

@@ -21,7 +21,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final, get_args
@@ -84,13 +83,16 @@ def state_of(path: Path, record: Mapping[str, Any]) -> State:
 
 
 def runs_of(folder: Path, name: str) -> list[Found]:
-    """The run directories <name>, <name>-2, ... in a folder, the oldest first."""
+    """The run directories <name>, <name>-2, ... in a folder, the oldest first.
+
+    Raises UsageError where the record of one is damaged: it may be of a finished run.
+    """
     found: list[Found] = []
     for path in sorted(folder.glob(f"{name}*"), key=_number):
-        if path.name == name or path.name[len(name) + 1 :].isdigit():
-            with suppress(UsageError):  # not a run directory
-                record = read_record(path)
-                found.append(Found(path, state_of(path, record), record))
+        is_numbered = path.name == name or path.name[len(name) + 1 :].isdigit()
+        if is_numbered and (path / "run.json").exists():
+            record = read_record(path)
+            found.append(Found(path, state_of(path, record), record))
     return found
 
 
@@ -152,10 +154,9 @@ class Run:
             "command": _command(overrides),
             **provenance(),
         }
+        draft = parent / f".{record['name']}.{secrets.token_hex(4)}"
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            draft = parent / f".{record['name']}.{secrets.token_hex(4)}"
-            draft.mkdir()
+            draft.mkdir(parents=True)
             run = cls(draft, {}, claim=Claim(draft))
             run.checkpoints.mkdir()
             OmegaConf.save(OmegaConf.create(dict(config)), draft / "config.yaml")
@@ -164,6 +165,7 @@ class Run:
             run.update(**record)
             run._settle(parent)
         except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
             raise UsageError(
                 f"cannot make a run directory in {parent}",
                 expected="a folder that can be written",
@@ -245,11 +247,8 @@ class Run:
         self.record.update(rows.finite(entries))
         if not self.writes:
             return
-        replacement = self.path / "run.json.new"
-        replacement.write_text(
-            json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        replacement.replace(self.path / "run.json")
+        text = json.dumps(self.record, indent=2, ensure_ascii=False) + "\n"
+        rows.replace(self.path / "run.json", text.encode(), durable="status" in entries)
 
     def end(self, status: Status, **entries: Any) -> None:
         self.update(status=status, ended=_now(), seconds=round(self.seconds, 3), **entries)
@@ -287,8 +286,9 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise not_a_run(path, error) from error
-    if not isinstance(record, dict):
-        raise UsageError(f"{path / 'run.json'} does not hold a record", expected="a JSON object")
+    if not isinstance(record, dict) or record.get("status") not in get_args(Status):
+        expected = f"a JSON object with a status: {', '.join(get_args(Status))}"
+        raise UsageError(f"{path / 'run.json'} does not hold a record", expected=expected)
     return record
 
 

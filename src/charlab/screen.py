@@ -223,7 +223,9 @@ def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> Non
         if not word.startswith("model=")
         and word.partition("=")[0].removeprefix("model.") not in own
     ]
-    again = shlex.join([sys.argv[0], *kept, f"model={other}"])
+    # `charlab resume` has gone on with what another command began
+    program = sys.argv[0] if sys.argv[0].endswith(".py") else run.record["command"][0]
+    again = shlex.join([program, *kept, f"model={other}"])
     rows = [(f"{python} {again}", "the same with another cell")]
     if config.callbacks.checkpoint.enabled:
         prompt = "Mar" if data.document else shlex.quote("The ")

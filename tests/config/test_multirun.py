@@ -113,6 +113,7 @@ def test_jobs_of_one_choice_do_not_touch_each_other(root):
          ["hydra.launcher.workers is not an option of this launcher", "hydra/launcher=local"]),
         ("-m seed=0,1 hydra/sweeper=other", ["hydra/sweeper has no effect"]),
         ("-m seed=0,1 --once", ["--once is for one run"]),
+        ("-m seed=0,1 data.show=true", ["job 1 of 2: data.show is for one look", "without -m"]),
         ("seed=0 --dry-run", ["--dry-run goes with -m"]),
         ("seed=0 --retry-failed", ["--retry-failed goes with --once, or with -m"]),
     ],
@@ -176,6 +177,15 @@ def test_other_launchers_start_a_process_for_each_job(conf_copy, command_line, o
     assert len({record["seen"]["pid"] for record in records}) == 2
     logs = [path.read_text() for path in folder.glob("runs/names/logs/*.log")]
     assert sum("AssertionError" in log for log in logs) == 1
+
+
+def test_other_launchers_tell_jobs_of_one_name_apart(conf_copy, command_line, other_launcher):
+    folder = conf_copy.parent
+    (folder / "train.py").write_text(SCRIPT)
+    runs = [str(folder / name) for name in ("a", "b")]
+    argv = ["-m", f"paths.runs={','.join(runs)}", "hydra/launcher=other"]
+    assert command_line(*argv, folder=folder).exit_code == 0
+    assert [len(list(folder.glob(f"{name}/*/*/run.json"))) for name in ("a", "b")] == [1, 1]
 
 
 def test_our_launchers_run_no_other_program(root):

@@ -5,6 +5,7 @@ import pytest
 from charlab.errors import UsageError
 from charlab.sweeps.definition.files import read_sweep_file
 from charlab.sweeps.definition.hyperband import Hyperband
+from charlab.sweeps.definition.text import read_yaml
 
 from .making import COMMAND, LR, SWEEP, planned, space_of, write_sweep
 
@@ -75,6 +76,10 @@ WRONG = [
     (with_x({"distribution": "normal", "sigma": -1}), ["has sigma -1", "0 or more"]),
     (with_x({"distribution": "q_normal", "q": 0}), ["has q 0", "more than 0"]),
     (with_x({"distribution": "beta", "a": 0}), ["has a 0", "more than 0"]),
+    (with_x({"distribution": ["x"], "min": 0, "max": 1}), ["has no distribution ['x']"]),
+    (with_x({"min": 0, "max": 100, 3: 4}), ["has 3, which int_uniform does not take"]),
+    ({"parameters": {5: {"value": 3}}}, ["parameters.5 is no name of an option"]),
+    (with_x({"parameters": {5: {"value": 3}}}), ["parameters.optimizer.lr.5 is no name"]),
     (with_x({"values": []}), ["has no values", "a list, such as [1, 2]"]),
     (with_x({"values": 3}), ["has no values"]),
     (with_x({"values": [1, 2, 1]}), ["has the value 1 twice"]),
@@ -106,6 +111,78 @@ def test_mistakes_in_a_file_are_told(tmp_path, changes, fragments):
         read_sweep_file(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert all(fragment in str(caught.value) for fragment in fragments), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("method: grid\n", "the key method twice, in lines 2 and "),
+        ("x: {min: 0, max: 1, min: 2}\n", "the key min twice"),
+    ],
+)
+def test_a_key_that_is_there_twice(tmp_path, more, told):
+    path = write_sweep(tmp_path)
+    path.write_text(path.read_text() + more)
+    with pytest.raises(UsageError, match=told) as caught:
+        read_sweep_file(path)
+    assert str(caught.value).startswith(f"{path} has ")
+
+
+def test_what_is_merged_may_be_overruled(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+    assert read_yaml(path)["b"] == {"x": 3, "y": 2}
+
+
+@pytest.mark.parametrize("content", ["a: 2024-13-45", "[" * 5000], ids=["date", "deep"])
+def test_what_yaml_itself_stumbles_over(tmp_path, content):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r"a\.yaml cannot be read"):
+        read_yaml(path)
+
+
+LARGE = [{"min": 0, "max": 10**9}, {"distribution": "q_uniform", "min": 0, "max": 1, "q": 1.0e-12}]
+
+
+@pytest.mark.parametrize("content", LARGE, ids=["whole", "steps"])
+@pytest.mark.parametrize("num_trials", [None, 3])
+def test_a_grid_without_bounds_is_refused_at_once(tmp_path, content, num_trials):
+    changes = {"method": "grid", "run_cap": None, "parameters": {"seed": content}}
+    with pytest.raises(UsageError, match=r"combinations is too large\n.*at most 100,000"):
+        planned(tmp_path, num_trials=num_trials, **changes)
+    with pytest.raises(UsageError, match=r"--per seed: it has .* values"):
+        planned(tmp_path, num_trials=3, per="seed", **changes)
+
+
+def test_the_first_of_a_large_grid_are_made_alone(tmp_path):
+    parameters = {name: {"min": 1, "max": 90_000} for name in ("model.hidden_size", "seed")}
+    changes = {"method": "grid", "run_cap": None, "parameters": parameters}
+    sweep = planned(tmp_path, num_trials=3, **changes)
+    assert [job.config["seed"] for job in sweep.jobs] == [1, 2, 3]
+    with pytest.raises(UsageError, match=r"8,100,000,000 combinations"):
+        planned(tmp_path, **changes)
+
+
+def test_a_look_at_the_data_is_no_sweep(tmp_path):
+    with pytest.raises(UsageError, match=r"data\.show is for one look"):
+        planned(tmp_path, "data.show=true", method="grid", parameters={"seed": {"value": 1}})
+    with pytest.raises(UsageError, match=r"data\.show is for one look"):
+        planned(tmp_path, "data.show=true")
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("hydra.launcher.workers=3", "--workers 3"),
+        ("hydra.launcher.gpus_per_job=2", "--gpus-per-job 2"),
+        ("hydra/launcher=slurm", "--workers N"),
+    ],
+)
+def test_options_of_hydra_are_refused(tmp_path, typed, hint):
+    with pytest.raises(UsageError, match="has no effect on `charlab sweep`") as caught:
+        planned(tmp_path, typed)
+    assert caught.value.hint == hint
 
 
 def test_files_that_are_none(tmp_path):

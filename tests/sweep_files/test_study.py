@@ -365,6 +365,33 @@ def test_a_damaged_study_and_one_that_is_not_there(tmp_path):
         planned(tmp_path, storage_url="nonsense://me:secret@nowhere/x").tried()
 
 
+def test_a_kill_in_the_middle_of_a_line_loses_that_line_alone(tmp_path):
+    """Also where another process has opened the study before, and writes after it."""
+    run(planned(tmp_path, num_trials=2))
+    file = tmp_path / "runs" / "g" / "study.journal"
+    whole = file.read_bytes()
+    sweep = planned(tmp_path, num_trials=3)
+    study = study_of(sweep)
+    for length in (1, 30, 9000):
+        file.write_bytes(file.read_bytes() + (b'{"op_code":8,' + b"x" * 9000)[:length])
+        study.set_user_attr("length", length)
+    assert len(run(sweep)) == 1
+    assert file.read_bytes().startswith(whole)
+    assert run(planned(tmp_path, num_trials=3)) == []
+    assert [trial.ending for trial in sweep.tried()["sweep"]] == ["finished"] * 3
+
+
+@pytest.mark.parametrize("damage", [b"[]\n", b'{"op_code": 4}\n', b"\0\0\0", b"\0\0\n"])
+def test_other_damage_is_told(tmp_path, damage):
+    from charlab.errors import UsageError
+
+    run(planned(tmp_path, num_trials=2))
+    file = tmp_path / "runs" / "g" / "study.journal"
+    file.write_bytes(file.read_bytes() + damage)
+    with pytest.raises(UsageError, match=r"study\.journal is damaged"):
+        run(planned(tmp_path, num_trials=3))
+
+
 def test_seeds_of_trials_are_their_own(tmp_path):
     jobs = study_module.examples(space_of(tmp_path), 5, seed=0)
     assert len({job.name for job in jobs}) == 5

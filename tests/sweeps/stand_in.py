@@ -4,13 +4,15 @@ stand_in.py --once [--retry-failed] run=RUNS/GROUP/NAME [OPTION=VALUE ...]
 
 steps=N       steps in all, a row of metrics.jsonl each
 pause_s=S     seconds of a step
-end=WORD      at the last step: finish, fail (exit code 3), kill (SIGKILL), hang
+end=WORD      at the last step: finish, fail (exit code 3), kill (SIGKILL), crash (SIGSEGV), late
+              (exit code 1 after the end), hang
 deaf=yes      SIGINT and SIGTERM change nothing
 val=X         the validation score of all steps
 """
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -69,7 +71,7 @@ def main(flags, options):
     scores = {"val/bpc": score, "test/bpc": score + 0.5}
     write(path, "finished", total, scores=scores)
     claim.release()
-    return 0
+    return int(options.get("end") == "late")
 
 
 def end(how, path, total):
@@ -78,6 +80,9 @@ def end(how, path, total):
         print("\n".join(f"a line before the end, {number}" for number in range(40)))
         print("it diverged")
         sys.exit(3)
+    if how == "crash":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), signal.SIGSEGV)
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     while how == "hang":

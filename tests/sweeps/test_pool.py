@@ -1,6 +1,7 @@
 """A sweep on this machine: each job once, in its own process, whatever fails or is killed."""
 
 import io
+import json
 import os
 import signal
 import time
@@ -10,9 +11,14 @@ import pytest
 from rich.console import Console
 
 from charlab.errors import UsageError
-from charlab.runs import find_run
+from charlab.runs import Found, find_run
+from charlab.sweeps.definition.files import Metric
+from charlab.sweeps.definition.hyperband import Hyperband
+from charlab.sweeps.ending import ending_of
 from charlab.sweeps.jobs import Listed, Source
 from charlab.sweeps.pool import LocalOptions, exit_code, run_sweep
+from charlab.sweeps.search.cells import InTurns
+from charlab.sweeps.search.grid import WatchedGrid
 
 from .making import COMMAND, job_of, jobs_of, start_sweep, starts_of
 
@@ -156,6 +162,59 @@ def test_a_job_that_its_source_gives_up_is_pruned(tmp_path):
     # again: not run, and told apart from a failure
     outcomes, _ = sweep(Listed([outcomes[0].job]))
     assert endings(outcomes) == ["pruned"]
+
+
+def test_a_pruned_run_of_a_grid_has_not_come_to_its_end(tmp_path):
+    (job,) = jobs_of(tmp_path, [{}])
+    run = job.folder / job.name
+    run.mkdir(parents=True)
+    record = {"status": "pruned", "started": "2026-01-01T00:00:00+00:00", "ended": None}
+    (run / "run.json").write_text(json.dumps(record))
+    outcomes, shown = sweep(Listed([job]))
+    assert (endings(outcomes), exit_code(outcomes)) == (["pruned"], 1)
+    assert "1 stopped early by a search before; with --retry-failed they run" in shown
+    outcomes.takes_pruned = True
+    assert exit_code(outcomes) == 0
+    outcomes, shown = sweep(Listed([job]), retry_failed=True)
+    assert (endings(outcomes), exit_code(outcomes)) == (["finished"], 0)
+    assert "stopped early" not in shown
+
+
+def test_a_run_that_is_finished_is_so_whatever_its_process_says(tmp_path):
+    outcomes, _ = sweep(Listed(jobs_of(tmp_path, [{"end": "late"}])))
+    assert (endings(outcomes), exit_code(outcomes)) == (["finished"], 0)
+
+
+def test_a_job_that_crashes_has_failed_and_is_not_tried_for_ever(tmp_path):
+    (job,) = jobs_of(tmp_path, [{"end": "crash"}])
+    outcomes, shown = sweep(Listed([job]))
+    assert (endings(outcomes), outcomes[0].exit_code) == (["failed"], 139)
+    assert outcomes[0].record["error"] == "killed by SIGSEGV"
+    assert "job 1 failed: killed by SIGSEGV" in shown
+    assert endings(sweep(Listed([job]))[0]) == ["failed"]
+    assert len(starts_of(job)) == 1
+
+
+def test_what_failed_before_an_attempt_says_nothing_of_it(tmp_path):
+    found = Found(tmp_path / "a", "failed", {})
+    assert ending_of(130, found, tmp_path / "a") == "interrupted"
+    assert ending_of(130, found, None) == ending_of(1, found, tmp_path / "a") == "failed"
+    assert ending_of(137, None, None) == "interrupted"
+    assert ending_of(134, None, None) == "failed"
+
+
+def test_jobs_of_one_name_in_two_folders_are_two(tmp_path):
+    jobs = [job_of(tmp_path / name, 0, val=val) for name, val in (("a", 2.0), ("b", 3.0))]
+    assert jobs[0].name == jobs[1].name and jobs[0].key != jobs[1].key
+    hyperband = Hyperband((100,), 3, True)
+    for source in (
+        InTurns([Listed([job]) for job in jobs]),
+        WatchedGrid(jobs, Metric(), hyperband),
+    ):
+        outcomes, _ = sweep(source)
+        scores = [outcome.record["scores"]["val/bpc"] for outcome in outcomes]
+        assert scores == [2.0, 3.0]
+    assert sorted(source._values) == sorted(job.key for job in jobs)
 
 
 def test_two_sweeps_on_one_folder_run_nothing_twice(tmp_path):

@@ -15,7 +15,8 @@ def runs(folder):
     found = {}
     for file in folder.glob("runs/*/*/run.json"):
         record = json.loads(file.read_text())
-        metrics = rows(file.parent / "metrics.jsonl")
+        file_of_rows = file.parent / "metrics.jsonl"  # which a run cut at its start has not
+        metrics = rows(file_of_rows) if file_of_rows.exists() else []
         for row in metrics:
             for name in list(row):
                 if name == "seconds" or name.startswith("perf/"):

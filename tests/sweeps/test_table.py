@@ -103,6 +103,31 @@ def test_a_live_table_of_300_jobs_fits_80_columns_and_24_lines(tmp_path):
     assert "not shown: " in lines[-1] and "196 waiting" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [
+        (24, ["job", "state"]),
+        (40, ["#", "job", "state", "val"]),
+        (52, ["#", "job", "state", "step", "val"]),
+        (80, ["#", "job", "state", "step", "val", "best", "left", "time"]),
+    ],
+)
+def test_a_narrow_table_keeps_the_job(tmp_path, width, head):
+    one = Entry(1, Job(("model.hidden_size=8",), job_of(tmp_path, 0).config))
+    one.state, one.attempt = "running", entry(tmp_path, 1, "running").attempt
+    one.progress.total, one.progress.step, one.progress.val = 123_488, 20_000, 2.5
+    console = screen(width)
+    view = LiveView(console)
+    with view.shown():
+        lines_of(console)
+        view.show([one], 1, 1)
+        lines = lines_of(console)
+    assert max(map(len, lines)) <= width
+    place = next(number for number, line in enumerate(lines) if line.split()[:2] == head[:2])
+    assert lines[place].split() == head
+    assert "hidden_s" in lines[place + 1] and "running" in lines[place + 1]
+
+
 def test_time_left_of_a_sweep(tmp_path):
     done = [entry(tmp_path, n, "finished", seconds=100.0) for n in (1, 2)]
     running = [entry(tmp_path, 3, "running", seconds=20.0)]

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from charlab.config.compose import Composer
 from charlab.config.help import help_page
+from charlab.config.looks import check_trains
 from charlab.config.nearest import did_you_mean, nearest_options
 from charlab.config.options import all_options, sections
 from charlab.config.references import resolve
@@ -130,7 +131,9 @@ def _checked(composer: Composer, overrides: Sequence[str]) -> tuple[DictConfig, 
 
 def _checked_job(composer: Composer, overrides: Sequence[str], where: str) -> dict[str, Any]:
     try:
-        return _checked(composer, overrides)[1]
+        plain = _checked(composer, overrides)[1]
+        check_trains(plain)
+        return plain
     except UsageError as error:
         raise UsageError(
             where + error.what,

@@ -42,6 +42,8 @@ class Attempt:
         self.started_s = time.monotonic()
         self._kill_at_s: float | None = None
         words = [*command, *job.overrides]
+        # of one run of W&B's; each job is a run of its own
+        inherited = {name: v for name, v in os.environ.items() if name != "WANDB_RUN_ID"}
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
@@ -50,7 +52,7 @@ class Attempt:
                 self._log_begins_bytes = log.tell()
                 self._process = processes.start(
                     words,
-                    env={**os.environ, **environment, VARIABLE: "1"},
+                    env={**inherited, **environment, VARIABLE: "1"},
                     stdin=subprocess.PIPE,
                     output=log,
                 )

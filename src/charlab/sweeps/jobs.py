@@ -14,6 +14,8 @@ from charlab.runs import Found, find_run, run_name
 # pruned       its source stopped it early, now or before
 # interrupted  a signal ended it; it can go on
 Ending = Literal["finished", "skipped", "failed", "pruned", "interrupted"]
+# of pruned jobs that are to run to their end
+STOPPED_EARLY = "stopped early by a search before; with --retry-failed they run to their end"
 
 
 @final
@@ -33,6 +35,11 @@ class Job:
     def folder(self) -> Path:
         """Where its run directory is."""
         return Path(self.config["paths"]["runs"]) / str(self.config["group"])
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other jobs of a sweep, which may be in folders of their own."""
+        return str(self.folder / self.name)
 
     def find(self) -> Found | None:
         """The run of this configuration, if there is one."""
@@ -56,6 +63,8 @@ class Source(ABC):
 
     # how many there will be, None where it is not known
     num_jobs: int | None
+    # whether a run that was stopped early is as good as over to it
+    takes_pruned = True
 
     def known(self) -> Sequence[Job]:
         """The jobs that are known before they are taken, in the order in which they will be."""
@@ -76,7 +85,9 @@ class Source(ABC):
 
 @final
 class Listed(Source):
-    """Jobs that are known beforehand, in their order."""
+    """Jobs that are known beforehand, in their order, each to run to its end."""
+
+    takes_pruned = False
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.num_jobs = len(jobs)

@@ -4,16 +4,25 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from rich.console import Console
 
 from charlab.lifeline import GRACE_S as PARENT_GRACE_S
 from charlab.processes import Processes
-from charlab.runs import Found, mark_ended
+from charlab.runs import Found, mark_ended, read_record
 from charlab.sweeps.attempt import Attempt, last_lines, log_of
+from charlab.sweeps.ending import (
+    Outcomes,
+    counts_as_failed,
+    crash_of,
+    ending_of,
+    failed_run,
+    marked_crash,
+)
 from charlab.sweeps.entry import Entry
-from charlab.sweeps.jobs import Ending, Job, Outcome, Source
+from charlab.sweeps.jobs import STOPPED_EARLY, Ending, Job, Outcome, Source
 from charlab.sweeps.progress import Progress
 from charlab.sweeps.report import show_report
 from charlab.sweeps.share import Shares, visible_gpus
@@ -26,9 +35,8 @@ assert GRACE_S < PARENT_GRACE_S
 # seconds until another look at a job that runs elsewhere, at first and at most
 HELD_S, MAX_HELD_S = 2.0, 30.0
 
-# exit codes of `train.py --once`
+# exit code of `train.py --once`
 HELD = 75
-STOPPED = 130
 
 
 @final
@@ -46,23 +54,14 @@ class LocalOptions:
     retry_failed: bool = False
 
 
-@final
-class Outcomes(list[Outcome]):
-    """The outcomes of the jobs that are over, in the order of the sweep.
-
-    signal  what ended the sweep before its time, if anything did
-    """
-
-    signal: int | None = None
-
-
 def exit_code(outcomes: Sequence[Outcome], signum: int | None = None) -> int:
-    """128 + N after signal N, 1 where a job failed or was cut off, else 0."""
+    """128 + N after signal N, 1 where a job failed or did not come to its end, else 0."""
+    takes_pruned = isinstance(outcomes, Outcomes) and outcomes.takes_pruned
     if signum is None and isinstance(outcomes, Outcomes):
         signum = outcomes.signal
     if signum is not None:
         return 128 + signum
-    return int(any(outcome.ending in ("failed", "interrupted") for outcome in outcomes))
+    return int(any(counts_as_failed(o.ending, takes_pruned=takes_pruned) for o in outcomes))
 
 
 def run_sweep(
@@ -89,7 +88,10 @@ def run_sweep(
         pool.run()
     show_report(console, pool.entries, processes.ended_by)
     outcomes = Outcomes(entry.outcome for entry in pool.entries if entry.outcome is not None)
-    outcomes.signal = processes.ended_by
+    outcomes.signal, outcomes.takes_pruned = processes.ended_by, source.takes_pruned
+    num_pruned = sum(outcome.ending == "pruned" for outcome in outcomes)
+    if num_pruned and not source.takes_pruned:
+        console.print(f"\n{num_pruned:,} {STOPPED_EARLY}", soft_wrap=True)
     return outcomes
 
 
@@ -120,6 +122,7 @@ class _Pool:
         self._ready: list[Entry] = []
         self._running: list[Entry] = []
         self._elsewhere: list[Entry] = []
+        self._failed_before: dict[int, Path | None] = {}  # by number of the job
 
     def run(self) -> None:
         with self._view.shown():
@@ -204,6 +207,7 @@ class _Pool:
         if gpus is None:
             return False
         environment = self._shares.environment(config, gpus)
+        self._failed_before[entry.number] = failed_run(entry.job)
         entry.attempt = Attempt(entry.job, self._command, environment, gpus, self._processes)
         entry.state, entry.progress = "running", Progress(entry.job)
         self._running.append(entry)
@@ -230,16 +234,22 @@ class _Pool:
         found = entry.job.find()
         if code == HELD:
             self._set_aside(entry)
-        elif found is not None and found.state == "finished" and (code == 0 or attempt.is_pruned):
+            return
+        ending = ending_of(code, found, self._failed_before[entry.number])
+        if ending == "finished":
             self._over(entry, "finished", 0, found)
-        elif attempt.is_pruned and found is not None:
+        elif attempt.is_pruned and found is not None and found.state != "failed":
             mark_ended(found.path, "pruned", "stopped early by the sweep")
-            self._over(entry, "pruned", code, entry.job.find() or found)
+            found = Found(found.path, "pruned", read_record(found.path))
+            self._over(entry, "pruned", code, found)
         else:
-            # also a signal that nobody but the job has had: it was killed for its memory, say
-            is_cut_off = code == STOPPED or code > 128
+            crash, was_stopped = crash_of(code), self._processes.ended_by is not None
+            if crash is not None and was_stopped:
+                ending = "interrupted"  # on the way out
+            elif crash is not None:
+                found = marked_crash(entry.job, crash)
             entry.tail = attempt.tail()
-            self._over(entry, "interrupted" if is_cut_off else "failed", code or 1, found)
+            self._over(entry, ending, code or 1, found)
 
     def _over(self, entry: Entry, ending: Ending, code: int, found: Found | None) -> None:
         run, record = (None, {}) if found is None else (found.path, found.record)

@@ -1,5 +1,6 @@
 """What a sweep shows when it is over, and what it would do: tables, failures, what to type next."""
 
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ def show_report(console: Console, entries: Sequence[Entry], signum: int | None) 
         return
     console.print()
     _show_table(console, entries)
+    for note in unlike(entries):
+        console.print(f"[yellow]note:[/] {note}", soft_wrap=True)
     failures = [e for e in entries if e.state == "failed" or (e.state == "interrupted" and e.tail)]
     # those that the sweep itself has stopped are no failures
     shown = [entry for entry in failures if entry.state == "failed" or signum is None]
@@ -41,6 +44,23 @@ def show_report(console: Console, entries: Sequence[Entry], signum: int | None) 
     if len(shown) > MAX_FAILURES:
         console.print(f"\nand {len(shown) - MAX_FAILURES:,} more")
     _show_next(console, entries)
+
+
+def unlike(entries: Sequence[Entry]) -> list[str]:
+    """Why the scores of some runs, done at different times, may not be set side by side."""
+    records = [(e.job, e.outcome.record) for e in entries if e.outcome is not None]
+    codes = {record["code"] for _, record in records if record.get("code")}
+    notes = ["the code of charlab changed between these runs"] if len(codes) > 1 else []
+    fingerprints: dict[str, set[str]] = {}
+    for job, record in records:
+        if record.get("data"):
+            known = fingerprints.setdefault(
+                json.dumps(job.config.get("data"), sort_keys=True), set()
+            )
+            known.add(str(record["data"].get("fingerprint")))
+    if any(len(known) > 1 for known in fingerprints.values()):
+        notes.append("the data changed between these runs")
+    return notes
 
 
 def _show_table(console: Console, entries: Sequence[Entry]) -> None:
@@ -83,7 +103,10 @@ def _show_failure(console: Console, entry: Entry) -> None:
 
 def _reason(entry: Entry) -> str:
     assert entry.outcome is not None
-    return entry.error.partition("\n")[0] or f"exit code {entry.outcome.exit_code}"
+    # of a run that was interrupted run.json tells the end before this one
+    told = entry.error.partition("\n")[0] if entry.outcome.ending == "failed" else ""
+    is_old = entry.outcome.record.get("status") == "preempted"
+    return f"exit code {entry.outcome.exit_code}" if is_old or not told else told
 
 
 def _show_next(console: Console, entries: Sequence[Entry]) -> None:
@@ -92,7 +115,15 @@ def _show_next(console: Console, entries: Sequence[Entry]) -> None:
     if any(entry.state in ("waiting", "running", "interrupted", "elsewhere") for entry in entries):
         rows.append((again, "goes on where this one stopped"))
     if any(entry.state == "failed" for entry in entries):
-        rows.append((f"{again} --retry-failed", "tries those that failed again"))
+        rows.append((f"{again} --retry-failed", "tries those that failed again, from the start"))
+        rows += [
+            (
+                f"{callable_name('charlab')} resume {shlex.quote(str(entry.run))}",
+                "from where it was",
+            )
+            for entry in entries
+            if _can_go_on(entry)
+        ][:1]
     scored = [(score, e) for e in entries if (score := e.score("val/bpc")) is not None]
     if scored and not rows:
         best = min(scored, key=lambda pair: pair[0])[1]
@@ -103,6 +134,13 @@ def _show_next(console: Console, entries: Sequence[Entry]) -> None:
     for command, purpose in rows:
         console.print(f"  [dim]# {purpose}[/]", soft_wrap=True)
         console.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+def _can_go_on(entry: Entry) -> bool:
+    """Whether a run failed for a reason outside of it, a full disk say, and has a checkpoint."""
+    is_own = "TrainingDiverged" in entry.error
+    last = None if entry.run is None else entry.run / "checkpoints" / "last.ckpt"
+    return entry.state == "failed" and not is_own and last is not None and last.exists()
 
 
 def _this_command() -> str:

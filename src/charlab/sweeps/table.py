@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -36,6 +36,12 @@ STYLES: dict[State, str] = {
 LINES: dict[State, str] = {"running": "started", "skipped": "finished elsewhere"}
 # columns left free at the end of a line, for the "^C" of a terminal
 FREE_COLUMNS = 4
+
+
+COLUMNS = ("#", "job", "state", "step", "val", "best", "left", "time")
+# what goes first where the terminal is narrow
+DROPPED = ("time", "best", "left", "step", "val", "#")
+LEAST = {"job": 14, "state": 9}
 
 
 class View(ABC):
@@ -149,9 +155,8 @@ class LiveView(View):
             self.labels = Labels([entry.job for entry in entries])
             self._num_labelled = len(entries)
         shown = self._chosen(entries)
-        table = _table(self.console.width - FREE_COLUMNS)
-        for entry in shown:
-            table.add_row(*self._cells(entry))
+        cells = [self._cells(entry) for entry in shown]
+        table = _table(self.console.width - FREE_COLUMNS, cells)
         rest = Counter(entry.state for entry in entries)
         rest.subtract(entry.state for entry in shown)
         seconds = time.monotonic() - self._began_s
@@ -202,14 +207,35 @@ def _steps(entry: Entry) -> str:
     return f"{progress.step:,}/{progress.total:,}"
 
 
-def _table(width: int) -> Table:
+def _table(width: int, rows: Sequence[Sequence[Text]]) -> Table:
+    """Of the columns as many as leave room for the job."""
+    shown = _columns(width, rows)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=width)
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("job", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("state", no_wrap=True, min_width=9)
-    for name in ("step", "val", "best", "left", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in shown:
+        if name == "job":
+            table.add_column(
+                name, ratio=1, no_wrap=True, overflow="ellipsis", min_width=LEAST[name]
+            )
+        else:
+            justify: JustifyMethod = "left" if name == "state" else "right"
+            table.add_column(name, justify=justify, no_wrap=True, min_width=LEAST.get(name))
+    for row in rows:
+        table.add_row(*(row[COLUMNS.index(name)] for name in shown))
     return table
+
+
+def _columns(width: int, rows: Sequence[Sequence[Text]]) -> list[str]:
+    widths = {
+        name: max([len(name), LEAST.get(name, 0), *(row[place].cell_len for row in rows)])
+        for place, name in enumerate(COLUMNS)
+    }
+    shown = list(COLUMNS)
+    widths["job"] = LEAST["job"]
+    for name in DROPPED:
+        if sum(widths[one] for one in shown) + len(shown) - 1 <= width:
+            break
+        shown.remove(name)
+    return shown
 
 
 def _summary(entries: Sequence[Entry], num_jobs: int | None, workers: int, seconds: float) -> Text:

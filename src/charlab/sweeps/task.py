@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 from omegaconf import DictConfig, OmegaConf
 
 from charlab.errors import CharlabError
 from charlab.processes import Processes
-from charlab.runs import run_name
 from charlab.sweeps.attempt import Attempt
 from charlab.sweeps.jobs import Job
 
@@ -47,8 +46,9 @@ class SweepTask:
 
         Raises JobFailed where it fails.
         """
-        name = run_name(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-        job = next(job for job in self.jobs if job.name == name)
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+        key = Job((), plain).key
+        job = next(job for job in self.jobs if job.key == key)
         words = [*self.command, "--once", *(["--retry-failed"] if self.retry_failed else [])]
         attempt = Attempt(job, words, {}, (), Processes())
         try:

@@ -55,7 +55,7 @@ class ProcessLauncher(Launcher):
 
 
 def _returned(outcome: Outcome) -> JobReturn:
-    over = outcome.ending in ("finished", "skipped", "pruned")
+    over = outcome.ending in ("finished", "skipped")
     return JobReturn(
         overrides=outcome.job.overrides,
         status=JobStatus.COMPLETED if over else JobStatus.FAILED,

@@ -5,6 +5,7 @@ outside the range. Other numbers are rounded to six digits, and stay in their ra
 """
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from bisect import bisect
 from collections.abc import Callable, Sequence
@@ -40,6 +41,11 @@ class Distribution(ABC):
     def grid(self) -> Sequence[Scalar] | None:
         """The values that a grid takes in turn; None where there are endlessly many."""
         return None
+
+    def num_values(self) -> int | None:
+        """How many `grid` has, without making them."""
+        values = self.grid()
+        return None if values is None else len(values)
 
     @abstractmethod
     def __str__(self) -> str:
@@ -113,6 +119,9 @@ class Integers(Distribution):
     def grid(self) -> Sequence[Scalar]:
         return range(self.low, self.high + 1)
 
+    def num_values(self) -> int:
+        return self.high - self.low + 1
+
     def __str__(self) -> str:
         return f"a whole number from {self.low} to {self.high}"
 
@@ -135,10 +144,15 @@ class Numbers(Distribution):
 
     def grid(self) -> Sequence[Scalar] | None:
         """From low in steps of q, without high, as W&B counts them."""
+        count = self.num_values()
+        if count is None or self.q is None:
+            return None
+        return [_exact(self.low + step * self.q, self.q) for step in range(count)]
+
+    def num_values(self) -> int | None:
         if self.q is None or self.is_log:
             return None
-        count = math.ceil((self.high - self.low) / self.q - 1e-9)
-        return [_exact(self.low + step * self.q, self.q) for step in range(count)]
+        return math.ceil(min((self.high - self.low) / self.q - 1e-9, sys.maxsize))
 
     def _shown(self, value: float) -> Scalar:
         if self.q is not None:

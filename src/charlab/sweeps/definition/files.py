@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, final, get_args
 
-import yaml  # type: ignore[import-untyped]
-
 from charlab.config.mistakes import plain
 from charlab.config.nearest import did_you_mean, nearest
 from charlab.errors import UsageError
 from charlab.sweeps.definition.distributions import Choice, Distribution
 from charlab.sweeps.definition.hyperband import Hyperband, read_hyperband
 from charlab.sweeps.definition.parameters import read_parameters
+from charlab.sweeps.definition.text import read_yaml
 
 Method = Literal["grid", "random", "bayes"]
 Goal = Literal["minimize", "maximize"]
@@ -96,17 +95,7 @@ class SweepFile:
 
 def read_sweep_file(path: Path) -> SweepFile:
     """Raises UsageError for a file that is none, with what W&B or its agents would stumble over."""
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        there = sorted(str(file) for file in path.parent.glob("*.yaml"))
-        raise UsageError(
-            f"there is no file {path}", expected=f"one of {', '.join(there)}" if there else ""
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"{path} cannot be read: {' '.join(str(error).split())}", expected="YAML in UTF-8"
-        ) from error
+    given = read_yaml(path)
     try:
         return _read(path, given)
     except UsageError as error:
@@ -154,7 +143,7 @@ def _read(path: Path, given: Any) -> SweepFile:
 
 def _check_drawable(method: str, parameters: Mapping[str, Distribution]) -> None:
     for name, distribution in parameters.items():
-        if method == "grid" and distribution.grid() is None:
+        if method == "grid" and distribution.num_values() is None:
             raise UsageError(
                 f"parameters.{name} has endlessly many values, or values of unlike probability",
                 expected="value, values, int_uniform or q_uniform in a grid",

@@ -125,6 +125,8 @@ def read_parameters(given: Any, prefix: str = "") -> dict[str, Distribution]:
 def _flat(given: Given, prefix: str) -> Iterator[tuple[str, Distribution]]:
     for key in sorted(given, key=str):
         name, content = f"{prefix}{key}", given[key]
+        if not isinstance(key, str):
+            raise _mistake(name, "is no name of an option", "texts, such as optimizer.lr", key)
         if not isinstance(content, Mapping):
             raise _mistake(name, "has no distribution", _such_as(content), content)
         if set(content) == {"parameters"}:
@@ -141,7 +143,7 @@ def _such_as(value: Any) -> str:
 
 def _distribution(name: str, given: Given) -> Distribution:
     kind_name = given.get("distribution") or _implied(name, given)
-    if kind_name not in KINDS:
+    if not isinstance(kind_name, str) or kind_name not in KINDS:
         raise _mistake(
             name,
             f"has no distribution {plain(kind_name)}{did_you_mean(nearest(str(kind_name), KINDS))}",
@@ -152,9 +154,10 @@ def _distribution(name: str, given: Given) -> Distribution:
     keys = (*kind.required, *kind.defaults)
     for key in given:
         if key not in (*keys, "distribution"):
+            guess = did_you_mean(nearest(str(key), keys))
             raise _mistake(
                 name,
-                f"has {key}, which {kind_name} does not take{did_you_mean(nearest(key, keys))}",
+                f"has {key}, which {kind_name} does not take{guess}",
                 " and ".join(keys),
                 dict(given),
             )

@@ -22,12 +22,12 @@ class InTurns(Source):
             job = self._sources[index].take()
             if job is not None:
                 self._given[index] += 1
-                self._owners[job.name] = self._sources[index]
+                self._owners[job.key] = self._sources[index]
                 return job
         return None
 
     def look(self, job: Job, row: Mapping[str, Any]) -> bool:
-        return self._owners[job.name].look(job, row)
+        return self._owners[job.key].look(job, row)
 
     def ended(self, outcome: Outcome) -> None:
-        self._owners[outcome.job.name].ended(outcome)
+        self._owners[outcome.job.key].ended(outcome)

@@ -23,7 +23,7 @@ class WatchedGrid(Source):
         self._metric = metric
         self._hyperband = hyperband
         # of each job the values by step; smaller is better
-        self._values: dict[str, dict[int, float]] = {job.name: {} for job in jobs}
+        self._values: dict[str, dict[int, float]] = {job.key: {} for job in jobs}
 
     def known(self) -> Sequence[Job]:
         return self._listed.known()
@@ -35,16 +35,14 @@ class WatchedGrid(Source):
         value = finite(row.get(self._metric.name))
         if value is None:
             return True
-        self._values[job.name][row["step"]] = self._signed(value)
-        others = [
-            list(values.values()) for name, values in self._values.items() if name != job.name
-        ]
-        return not self._hyperband.stops(list(self._values[job.name].values()), others)
+        self._values[job.key][row["step"]] = self._signed(value)
+        others = [list(values.values()) for key, values in self._values.items() if key != job.key]
+        return not self._hyperband.stops(list(self._values[job.key].values()), others)
 
     def ended(self, outcome: Outcome) -> None:
         if outcome.run is not None:
             found = history(outcome.run, self._metric.name)
-            self._values[outcome.job.name] = {
+            self._values[outcome.job.key] = {
                 step: self._signed(value) for step, value in found.items()
             }
 

@@ -13,12 +13,14 @@ from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job, Listed, Source
 from charlab.sweeps.search.cells import InTurns
 from charlab.sweeps.search.grid import WatchedGrid, tried_jobs
-from charlab.sweeps.search.space import Space
+from charlab.sweeps.search.space import MAX_JOBS, Space
 from charlab.sweeps.search.tuning import Tried
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
+# flags for what is said to Hydra's launchers elsewhere
+FLAGS = {"hydra.launcher.workers": "--workers", "hydra.launcher.gpus_per_job": "--gpus-per-job"}
 # trials that --dry-run draws
 NUM_EXAMPLES = 5
 
@@ -148,6 +150,7 @@ def plan(
 
     Raises UsageError for parameters and values that do not compose.
     """
+    _check_typed(typed)
     space = Space.of(file, typed)
     spaces = _spaces(space, per)
     if file.method == "grid":
@@ -159,6 +162,7 @@ def plan(
             )
         cap = file.num_trials if num_trials is None else num_trials
         share = cap if per is None or cap is None else _share(file, num_trials, len(spaces))
+        space.check_size(None if share is None else share * len(spaces))
         cells = {name: part.grid(share) for name, part in spaces.items()}
         return Grid(file, [job for jobs in cells.values() for job in jobs], cells)
     share = _share(file, num_trials, len(spaces))
@@ -167,6 +171,21 @@ def plan(
         [Cell(name, part, part.check(), share, seed) for name, part in spaces.items()],
         storage_url,
     )
+
+
+def _check_typed(typed: Sequence[str]) -> None:
+    """Hydra has no part in how these jobs are started, and would not say so."""
+    for override in typed:
+        name, _, value = override.lstrip("+~").partition("=")
+        if name.startswith(("hydra.", "hydra/")) and name != "hydra.searchpath":
+            flag = FLAGS.get(name, "--workers")
+            raise UsageError(
+                f"{name} has no effect on `charlab sweep`",
+                expected=f"the flags of `charlab sweep`: {', '.join(FLAGS.values())}",
+                got=override,
+                hint=f"{flag} {value if name in FLAGS and value else 'N'}",
+                option=name,
+            )
 
 
 def _spaces(space: Space, per: str | None) -> dict[str, Space]:
@@ -178,6 +197,14 @@ def _spaces(space: Space, per: str | None) -> dict[str, Space]:
             f"--per {per} is no parameter of {space.file.path}{did_you_mean(guesses)}",
             expected=f"one of {', '.join(space.parameters)}",
             got=per,
+        )
+    count = space.parameters[per].num_values()
+    if count is not None and count > MAX_JOBS:
+        raise UsageError(
+            f"--per {per}: it has {count:,} values, each tuned for itself",
+            expected=f"at most {MAX_JOBS:,}",
+            got=str(space.parameters[per]),
+            option=per,
         )
     values = space.parameters[per].grid()
     if values is None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import final
 
 from charlab.config.compose import Composer
+from charlab.config.looks import check_trains
 from charlab.config.mistakes import unknown_option
 from charlab.config.options import all_options
 from charlab.data.check import check_data_config
@@ -18,6 +20,8 @@ from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job
 
 Values = Mapping[str, Scalar]
+# of a grid; to check a job takes milliseconds
+MAX_JOBS = 100_000
 
 
 @final
@@ -67,20 +71,40 @@ class Space:
         overrides = (*self.overrides, *swept, *self.typed)
         config, plain = self.composer.compose_job(overrides)
         check_data_config(config.data)
+        check_trains(plain)
         return Job(overrides, plain)
 
     def grid(self, num_jobs: int | None) -> list[Job]:
         """A job for each combination, the first num_jobs of them where it is a number.
 
-        The last parameter changes fastest, as W&B counts. Raises UsageError for one that does not
-        compose.
+        The last parameter changes fastest, as W&B counts. To be called after `check_size`. Raises
+        UsageError for one that does not compose.
         """
-        choices = [distribution.grid() or () for distribution in self.parameters.values()]
+        values_of = [distribution.grid() or () for distribution in self.parameters.values()]
+        choices = [values[:num_jobs] for values in values_of]
         combinations = islice(product(*choices), num_jobs)
         return [
             self._checked(dict(zip(self.parameters, values)), f"job {number}")
             for number, values in enumerate(combinations, 1)
         ]
+
+    def check_size(self, num_jobs: int | None) -> None:
+        """Raises UsageError for a grid of more combinations than anybody means.
+
+        num_jobs  how many of them there are to be; None for all
+        """
+        counts = {name: part.num_values() or 1 for name, part in self.parameters.items()}
+        total = math.prod(counts.values())
+        largest = max(counts, key=counts.__getitem__)
+        asked = total if num_jobs is None else min(num_jobs, total)
+        if max(asked, counts[largest]) > MAX_JOBS:
+            raise UsageError(
+                f"{self.file.path}: a grid of {total:,} combinations is too large",
+                expected=f"at most {MAX_JOBS:,}",
+                got=f"{counts[largest]:,} values of {largest} alone",
+                hint="values: [...] with some of them, or method: random with --trials N",
+                option=largest,
+            )
 
     def check(self) -> Job:
         """Compose with both ends of every range and all values of every choice, one at a time.

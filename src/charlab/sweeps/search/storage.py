@@ -1,8 +1,11 @@
 """Where a study is kept: a file in the folder of its runs, or a database that machines share."""
 
+import os
 import random
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
@@ -19,6 +22,9 @@ from charlab.sweeps.definition.files import Goal
 FILE = "study.journal"
 ATTEMPTS = 4
 LOCKED_S = 60
+CHUNK_BYTES = 4096
+# what Optuna raises for lines that it has not written
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
 
 
 def open_study(name: str, goal: Goal, folder: Path, url: str | None, *, make: bool = True) -> Study:
@@ -32,13 +38,20 @@ def open_study(name: str, goal: Goal, folder: Path, url: str | None, *, make: bo
     """
     if not make and url is None and not (folder / FILE).exists():
         raise _nothing_there(name, str(folder / FILE))
-    storage = _file_storage(folder / FILE) if url is None else _database(url)
+    if url is None:
+        with _told(folder / FILE):
+            storage = _file_storage(folder / FILE)
+            return _study(name, goal, storage, make=make, place=str(folder / FILE))
+    return _study(name, goal, _database(url), make=make, place=_shown(url))
+
+
+def _study(name: str, goal: Goal, storage: BaseStorage, *, make: bool, place: str) -> Study:
     if make:
         return create_study(study_name=name, direction=goal, storage=storage, load_if_exists=True)
     try:
         return load_study(study_name=name, storage=storage)
     except KeyError as error:
-        raise _nothing_there(name, _shown(url) if url else str(folder / FILE)) from error
+        raise _nothing_there(name, place) from error
 
 
 def _nothing_there(name: str, place: str) -> UsageError:
@@ -62,20 +75,47 @@ class _Lock(JournalFileOpenLock):
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
+        self._path = path
         self._lock = FileLock(f"{path}.lock")
 
     def acquire(self) -> bool:
+        """Before each line that is written; what a killed process left half written goes."""
         self._lock.acquire()
+        try:
+            _drop_unfinished(self._path)
+        except BaseException:
+            self._lock.release()
+            raise
         return True
 
     def release(self) -> None:
         self._lock.release()
 
 
+def _drop_unfinished(path: Path) -> None:
+    """Cut off the beginning of a line at the end of the file, which nobody has read as one."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        tail, begins = b"", end
+        while begins > 0 and b"\n" not in tail:
+            begins = max(0, begins - CHUNK_BYTES)
+            file.seek(begins)
+            tail = file.read(end - begins)
+        tail = tail[tail.rfind(b"\n") + 1 :]
+        if tail.startswith(b"{") and b"\0" not in tail:  # else it is damage of another kind
+            file.truncate(end - len(tail))
+
+
 def _file_storage(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path)))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raises UsageError for what Optuna raises inside where the file is not to be used."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path)))
+        yield
     except OSError as error:
         raise UsageError(
             f"the study {path} cannot be opened: {error.strerror or error}",
@@ -83,9 +123,9 @@ def _file_storage(path: Path) -> BaseStorage:
             hint="paths.runs=FOLDER puts runs and study elsewhere",
             option="paths.runs",
         ) from error
-    except ValueError as error:
+    except DAMAGE as error:
         raise UsageError(
-            f"the study {path} is damaged: {error}",
+            f"the study {path} is damaged: {type(error).__name__}: {error}",
             expected="a file that Optuna wrote",
             hint="move it away: the runs beside it stay, and are not run again",
         ) from error

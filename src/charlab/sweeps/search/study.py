@@ -126,7 +126,7 @@ class StudySource(Source):
                 return job
 
     def look(self, job: Job, row: Mapping[str, Any]) -> bool:
-        held = self._held.get(job.name)
+        held = self._held.get(job.key)
         value = finite(row.get(self._metric.name))
         if held is None or value is None or row["step"] in held.steps:
             return True
@@ -134,7 +134,7 @@ class StudySource(Source):
         return self._hyperband is None or not self._stops(self._hyperband, held)
 
     def ended(self, outcome: Outcome) -> None:
-        held = self._held.pop(outcome.job.name)
+        held = self._held.pop(outcome.job.key)
         if outcome.ending == "interrupted":
             # not again in this process: what killed it may kill it each time
             self._cut_off += held.trials
@@ -176,10 +176,10 @@ class StudySource(Source):
             self._end(trial, TrialState.FAIL, error=error.what)
             return None
         trial.set_user_attr(JOB, job.name)
-        if job.name in self._held:
-            self._held[job.name].trials.append(trial)
+        if job.key in self._held:
+            self._held[job.key].trials.append(trial)
             return None
-        self._held[job.name] = Held([trial])
+        self._held[job.key] = Held([trial])
         return job
 
     def _position(self, number: int) -> int | None:

@@ -71,7 +71,11 @@ class Queued:
     def exit_code(self) -> int | None:
         """That of `train.py --once`; None until its task ends, and where the task was killed."""
         file = exit_file(self.folder, self.slurm_id)
-        return int(file.read_text()) if file.exists() else None
+        try:
+            text = file.read_text().strip()
+        except FileNotFoundError:
+            return None
+        return int(text) if text else None
 
 
 def check_slurm() -> None:

@@ -46,7 +46,9 @@ class Task:
             if exit_code == Held.exit_code and _wait(self.held_s, processes):
                 exit_code = processes.run(self.command)
             is_asked = REQUEUE_SIGNAL in processes.received
-        told.write_text(f"{exit_code}\n")
+        new = told.with_name(f"{told.name}.new")
+        new.write_text(f"{exit_code}\n")
+        new.replace(told)  # nobody reads half of it
         if exit_code in STOPPED and is_asked:
             self._requeue()
         if exit_code != 0:

@@ -16,7 +16,7 @@ from rich.console import Console
 from charlab.errors import Held, Interrupted, UsageError
 from charlab.runs import Found, State
 from charlab.sweeps.entry import Labels
-from charlab.sweeps.jobs import Ending, Job, Outcome
+from charlab.sweeps.jobs import STOPPED_EARLY, Ending, Job, Outcome
 from charlab.sweeps.slurm.queue import (
     Queued,
     SlurmOptions,
@@ -68,7 +68,7 @@ def run_slurm(
     except KeyboardInterrupt:
         raise sweep.left() from None
     sweep.conclude()
-    return [sweep.outcomes[job.name] for job in jobs]
+    return [sweep.outcomes[job.key] for job in jobs]
 
 
 @final
@@ -91,7 +91,7 @@ class _Sweep:
         console: Console,
         submit_jobs: Callable[[Sequence[Job]], list[Queued]],
     ) -> None:
-        self.jobs = {job.name: job for job in jobs}
+        self.jobs = {job.key: job for job in jobs}
         self.waiting: dict[str, _Watched] = {}
         self.outcomes: dict[str, Outcome] = {}
         self._labels = Labels(jobs)
@@ -121,7 +121,7 @@ class _Sweep:
             else:
                 new.append(job)
         self._add(new)
-        self.waiting |= {one.job.name: _Watched(one) for one in queued}
+        self.waiting |= {one.job.key: _Watched(one) for one in queued}
         counts = {
             "submitted": len(new),
             "in the queue already": len(queued),
@@ -134,7 +134,7 @@ class _Sweep:
             self._over(job, "skipped", 0, found)
         for job, found in failed:
             self._over(job, *OVER[found.state], found)
-        for folder in sorted({log_folder(self.jobs[name]) for name in self.waiting}):
+        for folder in sorted({log_folder(self.jobs[key]) for key in self.waiting}):
             self._say(f"logs in {folder}")
 
     def look(self) -> None:
@@ -176,6 +176,8 @@ class _Sweep:
             self._say("the same command goes on with those that were interrupted")
         if counts["failed"]:
             self._say("with --retry-failed it tries again those that failed")
+        if counts["pruned"]:
+            self._say(f"{counts['pruned']:,} {STOPPED_EARLY}")
 
     def left(self) -> Interrupted:
         """What to say when nobody watches any more."""
@@ -190,7 +192,7 @@ class _Sweep:
 
     def _add(self, jobs: Sequence[Job]) -> None:
         for queued in self._submit(jobs):
-            self.waiting[queued.job.name] = _Watched(queued)
+            self.waiting[queued.job.key] = _Watched(queued)
 
     def _show(self, watched: _Watched, state: str) -> None:
         if state != watched.shown:
@@ -198,9 +200,9 @@ class _Sweep:
             self._line(watched.queued.slurm_id, state, watched.queued.job)
 
     def _over(self, job: Job, ending: Ending, exit_code: int, found: Found | None) -> None:
-        watched = self.waiting.pop(job.name, None)
+        watched = self.waiting.pop(job.key, None)
         path, record = (None, {}) if found is None else (found.path, found.record)
-        self.outcomes[job.name] = Outcome(job, ending, exit_code, path, record)
+        self.outcomes[job.key] = Outcome(job, ending, exit_code, path, record)
         slurm_id = "-" if watched is None else watched.queued.slurm_id
         if ending == "failed" and watched is not None:
             where = str(watched.queued.log)
