@@ -148,6 +148,7 @@ def test_a_grid_is_stopped_early_too(folder, capsys):
     assert sorted(statuses) == ["finished", "finished", "pruned", "pruned"]
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_ends_as_if_it_was_not(folder):
     """By SIGKILL in the middle of a job, and once more by Ctrl-C."""
     pytest.importorskip("optuna")
@@ -178,6 +179,7 @@ def test_a_search_that_was_killed_ends_as_if_it_was_not(folder):
     assert all(steps == sorted(steps, key=int) for steps in starts.values()), starts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["file", "database"])
 def test_two_sweeps_on_one_storage_share_its_trials(folder, storage):
     pytest.importorskip("optuna")
