@@ -14,9 +14,8 @@ from charlab.provenance import changes, code_hash
 from charlab.rows import keep_until
 from charlab.run_config import config_to_go_on
 from charlab.runs import find_run, read_record
-from charlab.sweeps.entry import Entry
+from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.jobs import Job, Outcome
-from charlab.sweeps.report import unlike
 
 from .running import train
 
@@ -64,20 +63,18 @@ def _stop(*given, **options):
     raise KeyboardInterrupt
 
 
-def entry(number, code, data):
+def outcome(seed, code, data):
     record = {"status": "finished", "code": code, "data": {"fingerprint": data}}
-    config = {"data": {"path": "towns.txt"}, "seed": number}
-    made = Entry(number, Job((), config))
-    made.outcome = Outcome(made.job, "finished", 0, None, record)
-    return made
+    job = Job((), {"data": {"path": "towns.txt"}, "seed": seed})
+    return Outcome(job, "finished", 0, None, record)
 
 
 def test_a_sweep_says_what_changed_between_its_runs():
-    assert unlike([entry(1, "a", "x"), entry(2, "a", "x")]) == []
-    assert unlike([entry(1, "a", "x"), entry(2, "b", "x")]) == [
+    assert Outcomes([outcome(1, "a", "x"), outcome(2, "a", "x")]).notes == []
+    assert Outcomes([outcome(1, "a", "x"), outcome(2, "b", "x")]).notes == [
         "the code of charlab changed between these runs"
     ]
-    assert unlike([entry(1, "a", "x"), entry(2, "a", "y")]) == [
+    assert Outcomes([outcome(1, "a", "x"), outcome(2, "a", "y")]).notes == [
         "the data changed between these runs"
     ]
 

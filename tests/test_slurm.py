@@ -15,7 +15,6 @@ from charlab.claims import Claim
 from charlab.errors import Interrupted, UsageError
 from charlab.ranks import Rank
 from charlab.sweeps.jobs import Job
-from charlab.sweeps.pool import exit_code
 from charlab.sweeps.slurm import queue, watch
 from charlab.sweeps.slurm.task import Task
 from charlab.sweeps.slurm.watch import SlurmOptions, run_slurm
@@ -113,7 +112,7 @@ def test_a_run_that_a_search_stopped_early_is_told(tmp_path, cluster):
     (run / "run.json").write_text(json.dumps({"status": "pruned"}))
     console = Console(record=True, width=200, file=io.StringIO())
     outcomes = sweep([job], console=console)
-    assert (endings(outcomes), exit_code(outcomes)) == ([("pruned", 1)], 1)
+    assert (endings(outcomes), outcomes.exit_code) == ([("pruned", 1)], 1)
     assert "with --retry-failed they run to their end" in console.export_text()
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,17 @@ def sync(file: Path) -> None:
             os.fsync(opened.fileno())
 
 
+def parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows in lines of a file; a crash may have cut one off, or a disk lost its power."""
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            yield row
+
+
 def keep_until(file: Path, step: int | None) -> None:
     """Keep the rows that were there when the checkpoint of a step was made; None keeps none.
 
@@ -49,16 +60,14 @@ def keep_until(file: Path, step: int | None) -> None:
     if not file.exists():
         return
     lines = file.read_bytes().split(b"\n")[:-1]  # after the last newline is nothing, or half a row
-    kept = [line for line in lines if step is not None and _is_kept(line, step)]
+    kept = [
+        line for line in lines for row in parsed([line]) if step is not None and _is_kept(row, step)
+    ]
     if not kept:
         file.unlink()
     elif len(kept) < len(lines) or not file.read_bytes().endswith(b"\n"):
         replace(file, b"".join(line + b"\n" for line in kept))
 
 
-def _is_kept(line: bytes, step: int) -> bool:
-    try:
-        row = json.loads(line)
-        return bool(row["step"] <= step) and not any(name.startswith("test/") for name in row)
-    except (ValueError, TypeError, KeyError):  # of a disk that lost power
-        return False
+def _is_kept(row: Mapping[str, Any], step: int) -> bool:
+    return row["step"] <= step and not any(name.startswith("test/") for name in row)

@@ -5,7 +5,7 @@ import pytest
 from charlab.errors import UsageError
 from charlab.sweeps.definition.files import read_sweep_file
 from charlab.sweeps.definition.hyperband import Hyperband
-from charlab.sweeps.definition.text import read_yaml
+from charlab.sweeps.definition.strict_yaml import read_yaml
 
 from .making import COMMAND, LR, SWEEP, planned, space_of, write_sweep
 
@@ -291,7 +291,7 @@ def test_what_is_left_out_has_the_values_of_wandb(tmp_path):
 
 def test_a_search_is_named_by_all_that_it_depends_on(tmp_path):
     def name(*typed, seed=0, **changes):
-        (cell,) = planned(tmp_path, *typed, seed=seed, **changes).cells
+        (cell,) = planned(tmp_path, *typed, seed=seed, **changes).parts
         return cell.study_name
 
     assert name() == name(run_cap=20) == name("paths.cache=elsewhere")

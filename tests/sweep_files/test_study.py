@@ -20,7 +20,7 @@ HYPERBAND = {"type": "hyperband", "min_iter": 1, "eta": 3}
 
 
 def study_of(sweep):
-    return sweep._study(sweep.cells[0])
+    return sweep._study(sweep.parts[0])
 
 
 def run(sweep, **options):
@@ -102,7 +102,7 @@ def test_the_last_trial_drawn_twice_counts_once(tmp_path):
     # the other one's process finds that it is one too many
     with sweep.source(retry_failed=False) as source:
         (cell_source,) = source._sources
-        assert cell_source._position(1) == 1 >= sweep.cells[0].num_trials
+        assert cell_source._position(1) == 1 >= sweep.parts[0].num_trials
 
 
 def test_a_trial_that_was_cut_off_goes_on_first(tmp_path, url):
@@ -336,7 +336,7 @@ def test_each_cell_has_the_same_trials(tmp_path):
         "optimizer.lr": LR,
     }
     sweep = planned(tmp_path, per="model", parameters=parameters)
-    assert [cell.num_trials for cell in sweep.cells] == [2, 2, 2]
+    assert [cell.num_trials for cell in sweep.parts] == [2, 2, 2]
     outcomes = run(sweep)
     cells = [value_of(outcome.job, "model") for outcome in outcomes]
     assert cells == ["gru", "lstm", "rnn"] * 2

@@ -16,9 +16,9 @@ from charlab.sweeps.definition.files import Metric
 from charlab.sweeps.definition.hyperband import Hyperband
 from charlab.sweeps.ending import ending_of
 from charlab.sweeps.jobs import Listed, Source
-from charlab.sweeps.pool import LocalOptions, exit_code, run_sweep
-from charlab.sweeps.search.cells import InTurns
+from charlab.sweeps.pool import LocalOptions, run_sweep
 from charlab.sweeps.search.grid import WatchedGrid
+from charlab.sweeps.search.turns import InTurns
 
 from .making import COMMAND, job_of, jobs_of, start_sweep, starts_of
 
@@ -57,7 +57,7 @@ def test_a_job_that_fails_or_is_killed_does_not_stop_the_rest(tmp_path):
     assert [outcome.job for outcome in outcomes] == jobs
     assert outcomes[1].run == jobs[1].folder / jobs[1].name
     assert outcomes[1].record["scores"] == {"val/bpc": 2.25, "test/bpc": 2.75}
-    assert exit_code(outcomes) == 1
+    assert outcomes.exit_code == 1
     assert [len(starts_of(job)) for job in jobs] == [1, 1, 1, 1]
     # the end of the log of what failed, and where all of it is
     assert "job 1 failed: TrainingDiverged: it diverged" in shown
@@ -154,7 +154,7 @@ def test_a_job_that_its_source_gives_up_is_pruned(tmp_path):
     outcomes, _ = sweep(Pruning())
     assert endings(outcomes) == ["pruned", "finished"]
     assert outcomes[0].record["status"] == "pruned"
-    assert exit_code(outcomes) == 0
+    assert outcomes.exit_code == 0
     first = [step for seed, step in rows if seed == 0]
     assert first == list(range(1, len(first) + 1)) and len(first) < 30  # in order, none twice
     assert [step for seed, step in rows if seed == 1] == [1, 2, 3]
@@ -171,18 +171,18 @@ def test_a_pruned_run_of_a_grid_has_not_come_to_its_end(tmp_path):
     record = {"status": "pruned", "started": "2026-01-01T00:00:00+00:00", "ended": None}
     (run / "run.json").write_text(json.dumps(record))
     outcomes, shown = sweep(Listed([job]))
-    assert (endings(outcomes), exit_code(outcomes)) == (["pruned"], 1)
+    assert (endings(outcomes), outcomes.exit_code) == (["pruned"], 1)
     assert "1 stopped early by a search before; with --retry-failed they run" in shown
     outcomes.takes_pruned = True
-    assert exit_code(outcomes) == 0
+    assert outcomes.exit_code == 0
     outcomes, shown = sweep(Listed([job]), retry_failed=True)
-    assert (endings(outcomes), exit_code(outcomes)) == (["finished"], 0)
+    assert (endings(outcomes), outcomes.exit_code) == (["finished"], 0)
     assert "stopped early" not in shown
 
 
 def test_a_run_that_is_finished_is_so_whatever_its_process_says(tmp_path):
     outcomes, _ = sweep(Listed(jobs_of(tmp_path, [{"end": "late"}])))
-    assert (endings(outcomes), exit_code(outcomes)) == (["finished"], 0)
+    assert (endings(outcomes), outcomes.exit_code) == (["finished"], 0)
 
 
 def test_a_job_that_crashes_has_failed_and_is_not_tried_for_ever(tmp_path):

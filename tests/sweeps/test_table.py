@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from charlab.sweeps.attempt import Attempt
+from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.entry import Entry, Labels
 from charlab.sweeps.jobs import Job, Outcome
 from charlab.sweeps.report import list_jobs, show_report
@@ -64,6 +65,12 @@ def entry(folder, number, state, *, seconds=10.0, val=2.5, trainer=None):
         made.attempt = object.__new__(Attempt)
         made.attempt.started_s = time.monotonic() - seconds
         progress._began = (0, time.monotonic() - seconds)
+    return made
+
+
+def outcomes_of(entries, signal=None):
+    made = Outcomes(one.outcome for one in entries if one.outcome is not None)
+    made.signal = signal
     return made
 
 
@@ -165,15 +172,15 @@ def test_the_report_has_all_scores_and_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", "-m", "seed=1,2", "group=a b"])
     console = Console(file=io.StringIO(), width=80)
     entries = [entry(tmp_path, 1, "finished", val=2.0), entry(tmp_path, 2, "skipped", val=2.25)]
-    show_report(console, entries, None)
+    show_report(console, entries, outcomes_of(entries))
     text = "\n".join(lines_of(console))
     assert "2.000 2.500 0:00:10" in text and "2.250 2.750" in text
     assert f"charlab sample {tmp_path / 'run'}" in text
     entries.append(entry(tmp_path, 3, "waiting"))
-    show_report(console, entries, 2)
+    show_report(console, entries, outcomes_of(entries, signal=2))
     assert "\n  python train.py -m seed=1,2 'group=a b'\n" in "\n".join([*lines_of(console), ""])
     entries[2] = entry(tmp_path, 3, "failed")
-    show_report(console, entries, None)
+    show_report(console, entries, outcomes_of(entries))
     assert "python train.py -m seed=1,2 'group=a b' --retry-failed" in "\n".join(lines_of(console))
 
 

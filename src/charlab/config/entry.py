@@ -14,9 +14,9 @@ from typing import Any, Never, NoReturn, final
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from charlab.config.checks import check_trains
 from charlab.config.compose import Composer
 from charlab.config.help import help_page
-from charlab.config.looks import check_trains
 from charlab.config.nearest import did_you_mean, nearest_options
 from charlab.config.options import all_options, sections
 from charlab.config.references import resolve

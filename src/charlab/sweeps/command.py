@@ -80,7 +80,7 @@ def sweep_command(
     takes the place of a parameter of that name.
     """
     from charlab.sweeps.definition.files import read_sweep_file
-    from charlab.sweeps.pool import LocalOptions, exit_code, run_sweep
+    from charlab.sweeps.pool import LocalOptions, run_sweep
     from charlab.sweeps.report import sweep_console
     from charlab.sweeps.search.plan import Search, plan
     from charlab.sweeps.search.tuning import show_tuning
@@ -104,7 +104,7 @@ def sweep_command(
         )
         command = [sys.executable, str(sweep.file.program)]
         with sweep.source(retry_failed=retry_failed) as source:
-            code = exit_code(run_sweep(source, command, options, console))
+            code = run_sweep(source, command, options, console).exit_code
     if report or per is not None or isinstance(sweep, Search):
         cells = sweep.tried()
         show_tuning(console, cells, sweep.file.metric)
@@ -126,12 +126,12 @@ def _show_plan(console: "Console", sweep: "Grid | Search") -> None:
     if isinstance(sweep, Grid):
         list_jobs(console, sweep.jobs)
         return
-    first = sweep.cells[0]
+    first = sweep.parts[0]
     for name, parameter in first.space.parameters.items():
         console.print(f"{name}: {parameter}", markup=False, soft_wrap=True)
     console.print(f"\nfirst trials of {first.name}, before there are scores to learn from")
     list_jobs(console, sweep.examples())
-    names = ", ".join(cell.name for cell in sweep.cells)
+    names = ", ".join(part.name for part in sweep.parts)
     console.print(
         f"{sweep.file.method} search: {first.num_trials} trials for each of {names}",
         markup=False,

@@ -1,15 +1,16 @@
 """How a job ended, by its exit code and what its run directory says after it. Imports no torch."""
 
+import json
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
 from charlab.claims import deciding
+from charlab.errors import Interrupted
 from charlab.runs import Found, mark_ended
 from charlab.sweeps.jobs import Ending, Job, Outcome
 
-# exit code of `train.py --once` that stopped for a signal, to go on later
-STOPPED = 130
 # what a process dies of by itself; SIGKILL and SIGTERM come from outside
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGBUS, signal.SIGFPE)
 
@@ -25,6 +26,23 @@ class Outcomes(list[Outcome]):
     signal: int | None = None
     takes_pruned = False
 
+    @property
+    def exit_code(self) -> int:
+        """128 + N after signal N, 1 where a job failed or did not come to its end, else 0."""
+        if self.signal is not None:
+            return 128 + self.signal
+        bad = {"failed", "interrupted"} | (set() if self.takes_pruned else {"pruned"})
+        return int(any(outcome.ending in bad for outcome in self))
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know beside the scores: what may not be set side by side, what did not end."""
+        num_pruned = sum(outcome.ending == "pruned" for outcome in self)
+        told = "stopped early by a search before; with --retry-failed they run to their end"
+        return _unlike(self) + (
+            [f"{num_pruned:,} {told}"] if num_pruned and not self.takes_pruned else []
+        )
+
 
 def ending_of(code: int, found: Found | None, failed_before: Path | None) -> Ending:
     """For an attempt that was not stopped by the sweep.
@@ -37,7 +55,7 @@ def ending_of(code: int, found: Found | None, failed_before: Path | None) -> End
     if found is not None and found.state == "failed" and found.path != failed_before:
         return "failed"
     # also a signal that nobody but the job has had: it was killed for its memory, say
-    is_cut_off = code == STOPPED or code > 128
+    is_cut_off = code == Interrupted.exit_code or code > 128
     return "interrupted" if is_cut_off and crash_of(code) is None else "failed"
 
 
@@ -65,6 +83,16 @@ def failed_run(job: Job) -> Path | None:
     return found.path if found is not None and found.state == "failed" else None
 
 
-def counts_as_failed(ending: Ending, *, takes_pruned: bool) -> bool:
-    """Whether a job that ended so makes the exit code 1."""
-    return ending in ("failed", "interrupted") or (ending == "pruned" and not takes_pruned)
+def _unlike(outcomes: Sequence[Outcome]) -> list[str]:
+    """What changed between runs that were done at different times."""
+    codes = {outcome.record["code"] for outcome in outcomes if outcome.record.get("code")}
+    notes = ["the code of charlab changed between these runs"] if len(codes) > 1 else []
+    fingerprints: dict[str, set[str]] = {}
+    for outcome in outcomes:
+        if outcome.record.get("data"):
+            asked = json.dumps(outcome.job.config.get("data"), sort_keys=True)
+            fingerprint = str(outcome.record["data"].get("fingerprint"))
+            fingerprints.setdefault(asked, set()).add(fingerprint)
+    if any(len(known) > 1 for known in fingerprints.values()):
+        notes.append("the data changed between these runs")
+    return notes

@@ -14,8 +14,6 @@ from charlab.runs import Found, find_run, run_name
 # pruned       its source stopped it early, now or before
 # interrupted  a signal ended it; it can go on
 Ending = Literal["finished", "skipped", "failed", "pruned", "interrupted"]
-# of pruned jobs that are to run to their end
-STOPPED_EARLY = "stopped early by a search before; with --retry-failed they run to their end"
 
 
 @final
@@ -44,6 +42,11 @@ class Job:
     def find(self) -> Found | None:
         """The run of this configuration, if there is one."""
         return find_run(self.folder, self.name)
+
+
+def starting(command: Sequence[str], *, retry_failed: bool) -> tuple[str, ...]:
+    """What starts a job, before its overrides; `command` starts train.py."""
+    return (*command, "--once", *(["--retry-failed"] if retry_failed else []))
 
 
 @final

@@ -9,34 +9,21 @@ from typing import final
 
 from rich.console import Console
 
-from charlab.lifeline import GRACE_S as PARENT_GRACE_S
+from charlab.errors import Held
 from charlab.processes import Processes
 from charlab.runs import Found, mark_ended, read_record
-from charlab.sweeps.attempt import Attempt, last_lines, log_of
-from charlab.sweeps.ending import (
-    Outcomes,
-    counts_as_failed,
-    crash_of,
-    ending_of,
-    failed_run,
-    marked_crash,
-)
+from charlab.sweeps.attempt import GRACE_S, Attempt, last_lines, log_of
+from charlab.sweeps.ending import Outcomes, crash_of, ending_of, failed_run, marked_crash
 from charlab.sweeps.entry import Entry
-from charlab.sweeps.jobs import STOPPED_EARLY, Ending, Job, Outcome, Source
+from charlab.sweeps.jobs import Ending, Job, Outcome, Source, starting
 from charlab.sweeps.progress import Progress
 from charlab.sweeps.report import show_report
 from charlab.sweeps.share import Shares, visible_gpus
 from charlab.sweeps.table import View, view_for
 
 POLL_S = 0.2
-# how long jobs have to save and end after a signal
-GRACE_S = 22.0
-assert GRACE_S < PARENT_GRACE_S
 # seconds until another look at a job that runs elsewhere, at first and at most
 HELD_S, MAX_HELD_S = 2.0, 30.0
-
-# exit code of `train.py --once`
-HELD = 75
 
 
 @final
@@ -52,16 +39,6 @@ class LocalOptions:
     workers: int = 1
     gpus_per_job: int = 1
     retry_failed: bool = False
-
-
-def exit_code(outcomes: Sequence[Outcome], signum: int | None = None) -> int:
-    """128 + N after signal N, 1 where a job failed or did not come to its end, else 0."""
-    takes_pruned = isinstance(outcomes, Outcomes) and outcomes.takes_pruned
-    if signum is None and isinstance(outcomes, Outcomes):
-        signum = outcomes.signal
-    if signum is not None:
-        return 128 + signum
-    return int(any(counts_as_failed(o.ending, takes_pruned=takes_pruned) for o in outcomes))
 
 
 def run_sweep(
@@ -86,12 +63,9 @@ def run_sweep(
     with Processes().passing_signals() as processes:
         pool = _Pool(source, command, options, shares, processes, view_for(console), grace_s)
         pool.run()
-    show_report(console, pool.entries, processes.ended_by)
     outcomes = Outcomes(entry.outcome for entry in pool.entries if entry.outcome is not None)
     outcomes.signal, outcomes.takes_pruned = processes.ended_by, source.takes_pruned
-    num_pruned = sum(outcome.ending == "pruned" for outcome in outcomes)
-    if num_pruned and not source.takes_pruned:
-        console.print(f"\n{num_pruned:,} {STOPPED_EARLY}", soft_wrap=True)
+    show_report(console, pool.entries, outcomes)
     return outcomes
 
 
@@ -111,7 +85,7 @@ class _Pool:
     ) -> None:
         self.entries = [Entry(number, job) for number, job in enumerate(source.known(), 1)]
         self._source = source
-        self._command = [*command, "--once", *(["--retry-failed"] if options.retry_failed else [])]
+        self._command = starting(command, retry_failed=options.retry_failed)
         self._options = options
         self._shares = shares
         self._processes = processes
@@ -232,7 +206,7 @@ class _Pool:
 
     def _conclude(self, entry: Entry, attempt: Attempt, code: int) -> None:
         found = entry.job.find()
-        if code == HELD:
+        if code == Held.exit_code:
             self._set_aside(entry)
             return
         ending = ending_of(code, found, self._failed_before[entry.number])

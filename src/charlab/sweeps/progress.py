@@ -1,12 +1,12 @@
 """How far a running job is, from what its run directory says. Imports no torch."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
 from charlab.errors import UsageError
+from charlab.rows import parsed
 from charlab.runs import read_record
 from charlab.sweeps.jobs import Job
 
@@ -88,13 +88,7 @@ class Progress:
             return
         whole = text[: text.rfind(b"\n") + 1]
         self._offset_bytes += len(whole)
-        for line in whole.splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # the end of a row was cut off by a crash
-                continue
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
-                yield row
+        yield from parsed(whole.splitlines())
 
     def _take(self, row: Mapping[str, Any]) -> None:
         self.step = row["step"]

@@ -1,6 +1,5 @@
 """What a sweep shows when it is over, and what it would do: tables, failures, what to type next."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charlab.sweeps.attempt import log_of
+from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.entry import Entry, Labels
 from charlab.sweeps.jobs import Job
 from charlab.sweeps.table import STYLES, duration, score_text
@@ -27,40 +27,26 @@ def sweep_console() -> Console:
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
-def show_report(console: Console, entries: Sequence[Entry], signum: int | None) -> None:
-    """All jobs with their scores, then failures with the end of their logs, then what to type."""
+def show_report(console: Console, entries: Sequence[Entry], outcomes: Outcomes) -> None:
+    """All jobs with their scores, then failures with the end of their logs, then what to type.
+
+    outcomes  of those that are over
+    """
     if not entries:
         console.print("nothing is left to do")
         return
     console.print()
     _show_table(console, entries)
-    for note in unlike(entries):
+    for note in outcomes.notes:
         console.print(f"[yellow]note:[/] {note}", soft_wrap=True)
     failures = [e for e in entries if e.state == "failed" or (e.state == "interrupted" and e.tail)]
     # those that the sweep itself has stopped are no failures
-    shown = [entry for entry in failures if entry.state == "failed" or signum is None]
+    shown = [entry for entry in failures if entry.state == "failed" or outcomes.signal is None]
     for entry in shown[:MAX_FAILURES]:
         _show_failure(console, entry)
     if len(shown) > MAX_FAILURES:
         console.print(f"\nand {len(shown) - MAX_FAILURES:,} more")
     _show_next(console, entries)
-
-
-def unlike(entries: Sequence[Entry]) -> list[str]:
-    """Why the scores of some runs, done at different times, may not be set side by side."""
-    records = [(e.job, e.outcome.record) for e in entries if e.outcome is not None]
-    codes = {record["code"] for _, record in records if record.get("code")}
-    notes = ["the code of charlab changed between these runs"] if len(codes) > 1 else []
-    fingerprints: dict[str, set[str]] = {}
-    for job, record in records:
-        if record.get("data"):
-            known = fingerprints.setdefault(
-                json.dumps(job.config.get("data"), sort_keys=True), set()
-            )
-            known.add(str(record["data"].get("fingerprint")))
-    if any(len(known) > 1 for known in fingerprints.values()):
-        notes.append("the data changed between these runs")
-    return notes
 
 
 def _show_table(console: Console, entries: Sequence[Entry]) -> None:

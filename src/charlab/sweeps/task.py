@@ -8,11 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from charlab.errors import CharlabError
 from charlab.processes import Processes
-from charlab.sweeps.attempt import Attempt
-from charlab.sweeps.jobs import Job
+from charlab.sweeps.attempt import GRACE_S, Attempt
+from charlab.sweeps.jobs import Job, starting
 
 POLL_S = 0.2
-GRACE_S = 22.0
 
 
 @final
@@ -49,7 +48,7 @@ class SweepTask:
         plain: Any = OmegaConf.to_container(config, resolve=True)
         key = Job((), plain).key
         job = next(job for job in self.jobs if job.key == key)
-        words = [*self.command, "--once", *(["--retry-failed"] if self.retry_failed else [])]
+        words = starting(self.command, retry_failed=self.retry_failed)
         attempt = Attempt(job, words, {}, (), Processes())
         try:
             while (code := attempt.poll()) is None:

@@ -5,7 +5,7 @@ Hydra imports this module in every program that uses Hydra, so it imports little
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
@@ -73,12 +73,12 @@ class LocalLauncher(ProcessLauncher):
 
     def run(self, task: SweepTask) -> Sequence[Outcome]:
         from charlab.sweeps.jobs import Listed
-        from charlab.sweeps.pool import LocalOptions, exit_code, run_sweep
+        from charlab.sweeps.pool import LocalOptions, run_sweep
         from charlab.sweeps.report import sweep_console
 
         options = LocalOptions(self.workers, self.gpus_per_job, task.retry_failed)
         outcomes = run_sweep(Listed(task.jobs), task.command, options, sweep_console())
-        task.exit_code = exit_code(outcomes)
+        task.exit_code = outcomes.exit_code
         return outcomes
 
 
@@ -86,43 +86,17 @@ class LocalLauncher(ProcessLauncher):
 class SlurmLauncher(ProcessLauncher):
     """hydra/launcher=slurm: on a cluster, through submitit. Options: config.schema_launcher."""
 
-    def __init__(
-        self,
-        partition: str | None,
-        account: str | None,
-        qos: str | None,
-        time_min: int,
-        gpus_per_node: int | None,
-        cpus_per_task: int | None,
-        mem_gb: float | None,
-        array_parallelism: int,
-        max_requeues: int,
-        setup: Sequence[str],
-        sbatch: Sequence[str],
-    ) -> None:
-        from charlab.sweeps.slurm.watch import SlurmOptions
+    def __init__(self, setup: Sequence[str], sbatch: Sequence[str], **options: Any) -> None:
+        from charlab.sweeps.slurm.queue import SlurmOptions
 
-        self.options = SlurmOptions(
-            partition=partition,
-            account=account,
-            qos=qos,
-            time_min=time_min,
-            gpus_per_node=gpus_per_node,
-            cpus_per_task=cpus_per_task,
-            mem_gb=mem_gb,
-            array_parallelism=array_parallelism,
-            max_requeues=max_requeues,
-            setup=tuple(setup),
-            sbatch=tuple(sbatch),
-        )
+        self.options = SlurmOptions(setup=tuple(setup), sbatch=tuple(sbatch), **options)
 
     def run(self, task: SweepTask) -> Sequence[Outcome]:
-        from charlab.sweeps.pool import exit_code
         from charlab.sweeps.report import sweep_console
         from charlab.sweeps.slurm.watch import run_slurm
 
         outcomes = run_slurm(
             task.jobs, task.command, self.options, sweep_console(), task.retry_failed
         )
-        task.exit_code = exit_code(outcomes)
+        task.exit_code = outcomes.exit_code
         return outcomes

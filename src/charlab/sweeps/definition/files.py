@@ -18,7 +18,7 @@ from charlab.errors import UsageError
 from charlab.sweeps.definition.distributions import Choice, Distribution
 from charlab.sweeps.definition.hyperband import Hyperband, read_hyperband
 from charlab.sweeps.definition.parameters import read_parameters
-from charlab.sweeps.definition.text import read_yaml
+from charlab.sweeps.definition.strict_yaml import read_yaml
 
 Method = Literal["grid", "random", "bayes"]
 Goal = Literal["minimize", "maximize"]

@@ -1,4 +1,4 @@
-"""What a sweep file asks for, put together: its cells, their jobs, and what came of them."""
+"""What a sweep file asks for, put together: its parts, their jobs, and what came of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,10 +11,10 @@ from charlab.errors import UsageError
 from charlab.sweeps.definition.distributions import as_text
 from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job, Listed, Source
-from charlab.sweeps.search.cells import InTurns
 from charlab.sweeps.search.grid import WatchedGrid, tried_jobs
 from charlab.sweeps.search.space import MAX_JOBS, Space
 from charlab.sweeps.search.tuning import Tried
+from charlab.sweeps.search.turns import InTurns
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -27,7 +27,7 @@ NUM_EXAMPLES = 5
 
 @final
 @dataclass(frozen=True)
-class Cell:
+class Part:
     """A part of a sweep that is tuned for itself: by the name of its value, the whole otherwise.
 
     job  one of its jobs, for what they have in common
@@ -47,13 +47,13 @@ class Cell:
 @final
 @dataclass(frozen=True)
 class Search:
-    """A search by Optuna: a study for each cell, with as many trials each.
+    """A search by Optuna: a study for each part, with as many trials each.
 
     storage_url  a database; None keeps the studies in a file beside the runs
     """
 
     file: SweepFile
-    cells: Sequence[Cell]
+    parts: Sequence[Part]
     storage_url: str | None
 
     @contextmanager
@@ -67,24 +67,24 @@ class Search:
                 [
                     stack.enter_context(
                         StudySource(
-                            self._study(cell),
-                            cell.space,
-                            num_trials=cell.num_trials,
-                            seed=cell.seed,
+                            self._study(part),
+                            part.space,
+                            num_trials=part.num_trials,
+                            seed=part.seed,
                             retry_failed=retry_failed,
                         )
                     )
-                    for cell in self.cells
+                    for part in self.parts
                 ]
             )
 
     def tried(self) -> Mapping[str, list[Tried]]:
-        """The trials of each cell that are over. Raises UsageError where there is no study yet."""
+        """The trials of each part that are over. Raises UsageError where there is no study yet."""
         need_optuna()
         from charlab.sweeps.search.trials import tried
 
         return {
-            cell.name: list(tried(self._study(cell, make=False), cell.space)) for cell in self.cells
+            part.name: list(tried(self._study(part, make=False), part.space)) for part in self.parts
         }
 
     def num_open(self) -> int:
@@ -92,31 +92,31 @@ class Search:
         need_optuna()
         from charlab.sweeps.search.trials import num_open
 
-        return sum(num_open(self._study(cell)) for cell in self.cells)
+        return sum(num_open(self._study(part)) for part in self.parts)
 
     def examples(self) -> list[Job]:
-        """The first trials of the first cell, drawn for themselves alone."""
+        """The first trials of the first part, drawn for themselves alone."""
         need_optuna()
         from charlab.sweeps.search.study import examples
 
-        cell = self.cells[0]
-        return examples(cell.space, min(NUM_EXAMPLES, cell.num_trials), cell.seed)
+        part = self.parts[0]
+        return examples(part.space, min(NUM_EXAMPLES, part.num_trials), part.seed)
 
-    def _study(self, cell: Cell, *, make: bool = True) -> "Study":
+    def _study(self, part: Part, *, make: bool = True) -> "Study":
         from charlab.sweeps.search.storage import open_study
 
-        goal, folder = self.file.metric.goal, cell.job.folder
-        return open_study(cell.study_name, goal, folder, self.storage_url, make=make)
+        goal, folder = self.file.metric.goal, part.job.folder
+        return open_study(part.study_name, goal, folder, self.storage_url, make=make)
 
 
 @final
 @dataclass(frozen=True)
 class Grid:
-    """All combinations: the jobs of each cell."""
+    """All combinations: the jobs of each part."""
 
     file: SweepFile
     jobs: Sequence[Job]
-    cells: Mapping[str, Sequence[Job]]
+    parts: Mapping[str, Sequence[Job]]
 
     @contextmanager
     def source(self, *, retry_failed: bool) -> Iterator[Source]:
@@ -128,9 +128,9 @@ class Grid:
         )
 
     def tried(self) -> Mapping[str, list[Tried]]:
-        """The jobs of each cell that are over."""
+        """The jobs of each part that are over."""
         metric = self.file.metric
-        return {name: tried_jobs(jobs, metric) for name, jobs in self.cells.items()}
+        return {name: tried_jobs(jobs, metric) for name, jobs in self.parts.items()}
 
 
 def plan(
@@ -163,12 +163,12 @@ def plan(
         cap = file.num_trials if num_trials is None else num_trials
         share = cap if per is None or cap is None else _share(file, num_trials, len(spaces))
         space.check_size(None if share is None else share * len(spaces))
-        cells = {name: part.grid(share) for name, part in spaces.items()}
-        return Grid(file, [job for jobs in cells.values() for job in jobs], cells)
+        found = {name: one.grid(share) for name, one in spaces.items()}
+        return Grid(file, [job for jobs in found.values() for job in jobs], found)
     share = _share(file, num_trials, len(spaces))
     return Search(
         file,
-        [Cell(name, part, part.check(), share, seed) for name, part in spaces.items()],
+        [Part(name, one, one.check(), share, seed) for name, one in spaces.items()],
         storage_url,
     )
 
@@ -216,7 +216,7 @@ def _spaces(space: Space, per: str | None) -> dict[str, Space]:
     return {f"{per}={as_text(value)}": space.with_value(per, value) for value in values}
 
 
-def _share(file: SweepFile, num_trials: int | None, num_cells: int) -> int:
+def _share(file: SweepFile, num_trials: int | None, num_parts: int) -> int:
     if num_trials is not None:
         return num_trials
     if file.num_trials is None:
@@ -226,14 +226,14 @@ def _share(file: SweepFile, num_trials: int | None, num_cells: int) -> int:
             got="neither",
             hint="--trials 20",
         )
-    if file.num_trials % num_cells:
+    if file.num_trials % num_parts:
         raise UsageError(
-            f"run_cap {file.num_trials} cannot be dealt out to {num_cells} cells",
+            f"run_cap {file.num_trials} cannot be dealt out to {num_parts} cells",
             expected="the same number of trials for each",
             got=f"run_cap: {file.num_trials}",
-            hint=f"--trials {max(1, file.num_trials // num_cells)}",
+            hint=f"--trials {max(1, file.num_trials // num_parts)}",
         )
-    return file.num_trials // num_cells
+    return file.num_trials // num_parts
 
 
 def need_optuna() -> None:

@@ -1,10 +1,11 @@
 """The score of a run, from its run directory. Imports no torch."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from charlab.rows import parsed
 
 
 def score_of(record: Mapping[str, Any], run: Path | None, metric: str) -> float | None:
@@ -26,18 +27,12 @@ def finite(value: Any) -> float | None:
 
 
 def rows(run: Path) -> Iterator[dict[str, Any]]:
-    """The whole rows of metrics.jsonl; a crash may have cut off the last one."""
+    """The rows of metrics.jsonl."""
     try:
-        text = (run / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
+        lines = (run / "metrics.jsonl").read_bytes().splitlines()
     except OSError:
         return
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            yield row
+    yield from parsed(lines)
 
 
 def history(run: Path, metric: str) -> dict[int, float]:
@@ -46,5 +41,5 @@ def history(run: Path, metric: str) -> dict[int, float]:
     for row in rows(run):
         value = finite(row.get(metric))
         if value is not None:
-            found[int(row["step"])] = value
+            found[row["step"]] = value
     return found

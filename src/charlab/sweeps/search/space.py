@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import final
 
+from charlab.config.checks import check_trains
 from charlab.config.compose import Composer
-from charlab.config.looks import check_trains
 from charlab.config.mistakes import unknown_option
 from charlab.config.options import all_options
 from charlab.data.check import check_data_config

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from charlab.errors import UsageError
-from charlab.sweeps.jobs import Job
+from charlab.sweeps.jobs import Job, starting
 from charlab.sweeps.slurm.task import REQUEUE_SIGNAL, Task, exit_file
 
 COMMANDS = ("sbatch", "squeue", "scontrol", "srun")
@@ -114,7 +114,7 @@ def submit(
     arrays: dict[tuple[Path, int, int], list[Job]] = {}
     for job in jobs:
         arrays.setdefault((log_folder(job), *_share(job, options)), []).append(job)
-    start = (*command, "--once", *(["--retry-failed"] if retry_failed else []))
+    start = starting(command, retry_failed=retry_failed)
     queued = []
     for (folder, num_gpus, num_cpus), alike in arrays.items():
         for first in range(0, len(alike), MAX_ARRAY):

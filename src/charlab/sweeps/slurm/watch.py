@@ -15,8 +15,9 @@ from rich.console import Console
 
 from charlab.errors import Held, Interrupted, UsageError
 from charlab.runs import Found, State
+from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.entry import Labels
-from charlab.sweeps.jobs import STOPPED_EARLY, Ending, Job, Outcome
+from charlab.sweeps.jobs import Ending, Job, Outcome
 from charlab.sweeps.slurm.queue import (
     Queued,
     SlurmOptions,
@@ -48,7 +49,7 @@ def run_slurm(
     console: Console,
     retry_failed: bool,
     poll_s: float = POLL_S,
-) -> list[Outcome]:
+) -> Outcomes:
     """Submit `command --once OVERRIDES` for each job, show what becomes of them, return it.
 
     Jobs that are over are not submitted, failed ones only with `retry_failed`; jobs that an earlier
@@ -67,8 +68,9 @@ def run_slurm(
             sweep.look()
     except KeyboardInterrupt:
         raise sweep.left() from None
-    sweep.conclude()
-    return [sweep.outcomes[job.key] for job in jobs]
+    outcomes = Outcomes(sweep.outcomes[job.key] for job in jobs)
+    sweep.conclude(outcomes)
+    return outcomes
 
 
 @final
@@ -168,16 +170,16 @@ class _Sweep:
                     self._over(job, *OVER[found.state], found)
         self._add(again)
 
-    def conclude(self) -> None:
+    def conclude(self, outcomes: Outcomes) -> None:
         """Say how many ended how, and what to do about the rest."""
-        counts = Counter(outcome.ending for outcome in self.outcomes.values())
+        counts = Counter(outcome.ending for outcome in outcomes)
         self._say("jobs: " + ", ".join(f"{count} {ending}" for ending, count in counts.items()))
         if counts["interrupted"]:
             self._say("the same command goes on with those that were interrupted")
         if counts["failed"]:
             self._say("with --retry-failed it tries again those that failed")
-        if counts["pruned"]:
-            self._say(f"{counts['pruned']:,} {STOPPED_EARLY}")
+        for note in outcomes.notes:
+            self._say(f"note: {note}")
 
     def left(self) -> Interrupted:
         """What to say when nobody watches any more."""

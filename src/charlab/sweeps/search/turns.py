@@ -1,4 +1,4 @@
-"""Several sources side by side, a job of each in turn: the studies of cells that are compared."""
+"""Several sources side by side, a job of each in turn: the studies of parts that are compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
