@@ -45,6 +45,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     from charlab.data.report import ConsoleReport
     from charlab.lit import CharLitModule
     from charlab.loggers import build_loggers
+    from charlab.memory import peak_memory
     from charlab.model import build_model
     from charlab.outcome import final_scores, recorded, sample_quality
     from charlab.restore import open_run
@@ -128,12 +129,17 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
                 if last is None:
                     logger.log_metrics(data.metrics | model.metrics, step=0)
             trainer.fit(lit, datamodule=data.module, ckpt_path=last, weights_only=True)
+            memory = peak_memory(trainer.strategy.root_device)
             scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
         if not rank.world.is_first:
             return
         tracking.summarise(scores)
         record.update(
-            scores=scores, train_s=round(clock.seconds, 3), chars_seen=int(lit.chars_seen)
+            scores=scores,
+            train_s=round(clock.seconds, 3),
+            chars_seen=int(lit.chars_seen),
+            num_steps=trainer.global_step,
+            **memory,
         )
         record.update(samples=sample_quality(model, data, chosen.seed))
     screen.show_outcome(console, record, data, config)

@@ -52,6 +52,11 @@ def test_run_json_says_how_it_went(run):
     assert record["started"] <= record["ended"]
     assert set(record["versions"]) >= {"torch", "pytorch-lightning", "python", "charlab"}
     assert record["samples"]["num_samples"] == 5000
+    assert sum(record["samples"]["lengths"]) == 5000 * record["samples"]["ended"]
+    assert sum(record["data"]["lengths"]) == record["data"]["num_train"]
+    assert (record["num_steps"], record["data"]["unit"]) == (30, "char")
+    assert 100e6 < record["peak_memory_bytes"] < 10e9
+    assert record["peak_device_memory_bytes"] is None
     assert record["scores"]["test/bpc"] == pytest.approx(record["scores"]["test/loss"] / LN_2)
 
 
@@ -62,7 +67,10 @@ def test_metrics_have_a_row_for_each_logged_step_and_validation(run):
     assert [row["step"] for row in metrics if "val/bpc" in row] == [10, 20, 30]
     assert [row["step"] for row in metrics if "test/bpc" in row] == [30]
     (baseline,) = [row for row in metrics if "baseline/ngram5_bpc" in row]
-    assert set(baseline) >= {f"baseline/ngram{order}_bpc" for order in range(1, 6)}
+    floors = json.loads((run / "run.json").read_text())["data"]["floors"]
+    assert list(floors) == [f"{order}-gram" for order in range(1, 6)]
+    for order in range(1, 6):
+        assert baseline[f"baseline/ngram{order}_bpc"] == floors[f"{order}-gram"]["test_bpc"]
     seconds = [row["seconds"] for row in metrics]
     assert seconds == sorted(seconds)
 

@@ -20,4 +20,5 @@ def test_quality_by_hand():
         "unique": 3 / 8,  # ann, ban, boo
         "novel": 3 / 8,  # ban twice, boo
         "held_out": 1 / 3,  # ban of ban, nab, oba
+        "lengths": [1, 0, 0, 5, 1],  # without "nobo"
     }

@@ -15,7 +15,7 @@ from charlab.data.floors import Floors
 from charlab.data.names import NamesCorpus, read_names
 from charlab.data.names_module import NamesDataModule
 from charlab.data.ngram_floors import cached_ngram_floors
-from charlab.data.quality import Quality, names_quality
+from charlab.data.quality import Quality, lengths, names_quality
 from charlab.data.report import Report
 from charlab.data.splits import SPLITS, Split
 from charlab.data.stream_corpus import StreamCorpus, read_stream
@@ -100,6 +100,7 @@ def describe_dataset(
 def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet:
     corpus = read_names(config)
     vocabulary = Vocabulary.of(corpus.train)
+    floors = cached_ngram_floors(corpus, vocabulary, cache_dir=cache)
     held_out = (*corpus.val, *corpus.test)
     num_unknown = sum(vocabulary.encode(name).count(vocabulary.UNK) for name in held_out)
     record = {
@@ -109,11 +110,15 @@ def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet
         "fingerprint": corpus.fingerprint,
         "vocabulary_fingerprint": vocabulary.fingerprint,
         "standard_split": True,
+        "unit": "char",
+        "document": "name",
         "num_symbols": len(vocabulary),
         "num_train": len(corpus.train),
         "num_val": len(corpus.val),
         "num_test": len(corpus.test),
         "num_unknown_targets": num_unknown,
+        "lengths": lengths(corpus.train),
+        "floors": floors.record,
     }
     return DataSet(
         module=NamesDataModule(corpus, vocabulary, config.batch_size, seed, world),
@@ -124,7 +129,7 @@ def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet
         notes=(),
         record=record,
         document="name",
-        floors=cached_ngram_floors(corpus, vocabulary, cache_dir=cache),
+        floors=floors,
         quality=_quality(corpus),
         bytes_per_target={},
     )
@@ -152,6 +157,7 @@ def _stream(config: StreamConfig, seed: int, cache: Path, world: World, report: 
         "split": corpus.split_note,
         "byte_cuts": list(corpus.byte_cuts),
         "unit": unit,
+        "document": None,
         "num_symbols": len(corpus.vocabulary),
         **{f"num_{split}": number for split, number in num_symbols.items()},
         "num_unknown_targets": corpus.num_unknown["val"] + corpus.num_unknown["test"],
@@ -159,6 +165,7 @@ def _stream(config: StreamConfig, seed: int, cache: Path, world: World, report: 
         "left_out_of_an_epoch": batches.left_out,
         "val_lanes": module.num_eval_lanes("val"),
         "test_lanes": module.num_eval_lanes("test"),
+        "floors": floors.record,
     }
     return DataSet(
         module=module,

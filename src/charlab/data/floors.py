@@ -59,6 +59,14 @@ class Floors:
         named = {f"ngram{n}": floor for n, floor in self.ngrams.items()} | self.compressors
         return {f"baseline/{name}_bpc": floor.test_bpc for name, floor in named.items()}
 
+    @property
+    def record(self) -> dict[str, dict[str, float]]:
+        """All of them for run.json, in bits a target."""
+        return {
+            label: {"val_bpc": floor.val_bpc, "test_bpc": floor.test_bpc}
+            for label, floor in self.by_label.items()
+        }
+
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """The floors that `asdict` wrote; KeyError, TypeError or ValueError for others."""

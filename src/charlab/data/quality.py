@@ -1,6 +1,7 @@
 """How good sampled items are, as a crowd: ended, legal, unique, new."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from charlab.data.names import NamesCorpus
@@ -14,6 +15,7 @@ class Quality(TypedDict):
     unique    distinct usable samples / samples
     novel     usable samples that train does not have / samples
     held_out  distinct items of validation and test that were sampled / their number
+    lengths   how many ended samples have 0, 1, 2, ... characters
     """
 
     num_samples: int
@@ -22,6 +24,7 @@ class Quality(TypedDict):
     unique: float
     novel: float
     held_out: float
+    lengths: list[int]
 
 
 def names_quality(texts: Sequence[str], ended: Sequence[bool], corpus: NamesCorpus) -> Quality:
@@ -39,4 +42,11 @@ def names_quality(texts: Sequence[str], ended: Sequence[bool], corpus: NamesCorp
         unique=len(set(usable)) / num_samples,
         novel=sum(text not in known for text in usable) / num_samples,
         held_out=len(held_out & set(usable)) / len(held_out),
+        lengths=lengths(text for text, end in zip(texts, ended, strict=True) if end),
     )
+
+
+def lengths(texts: Iterable[str]) -> list[int]:
+    """How many texts have 0, 1, 2, ... characters, up to the longest."""
+    counted = Counter(map(len, texts))
+    return [counted[length] for length in range(max(counted, default=-1) + 1)]
