@@ -1,0 +1,99 @@
+"""Finds run directories by what a person types: folders, globs, groups."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, final
+
+from charlab.config.nearest import did_you_mean, nearest
+from charlab.errors import UsageError
+from charlab.reading.facts import RunFacts, read_run
+
+# runs/<group>/<run>: a folder of groups is looked through to here
+MAX_DEPTH = 2
+# folders beside run directories that are none
+NOT_RUNS = ("logs", "wandb")
+
+
+@final
+class Unreadable(NamedTuple):
+    """A folder where a run directory was expected; why: in one line."""
+
+    path: Path
+    why: str
+
+
+@final
+class Read(NamedTuple):
+    """Run directories, each once, in the order of what was typed and of their names."""
+
+    runs: list[RunFacts]
+    unreadable: list[Unreadable]
+
+
+def read_runs(words: Sequence[str], root: Path = Path("runs")) -> Read:
+    """The runs that words name: a run directory, a folder of them, a glob, a group below `root`.
+
+    No words: all below `root`. Raises UsageError for a word that names nothing; a folder among many
+    that is no run directory, or a damaged one, is told in `unreadable`.
+    """
+    runs: dict[Path, RunFacts] = {}
+    unreadable: dict[Path, Unreadable] = {}
+    for folder in (folder for word in words or [str(root)] for folder in _folders(word, root)):
+        for path in _candidates(folder):
+            key = path.resolve()
+            if key in runs or key in unreadable:
+                continue
+            try:
+                runs[key] = read_run(path)
+            except UsageError as error:
+                unreadable[key] = Unreadable(path, _in_a_line(error))
+    return Read(list(runs.values()), list(unreadable.values()))
+
+
+def _folders(word: str, root: Path) -> list[Path]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return [path]
+    if path.name in ("run.json", "config.yaml") and path.is_file():
+        return [path.parent]
+    if (root / word).is_dir():
+        return [root / word]
+    start = Path(path.anchor)
+    folders = sorted(match for match in start.glob(str(path.relative_to(start))) if match.is_dir())
+    if folders:
+        return folders
+    groups = [folder.name for folder in root.glob("*") if folder.is_dir()] if root.is_dir() else []
+    raise UsageError(
+        f"{word} names no runs{did_you_mean(nearest(word, groups))}",
+        expected="a run directory, a folder of them, a glob, or a group of paths.runs",
+        got="a file" if path.is_file() else "no such folder",
+        hint=f"the groups in {root}: {', '.join(sorted(groups))}"
+        if groups
+        else "python train.py makes a run",
+    )
+
+
+def _candidates(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The run directories in a folder, and the folders among them that ought to be some."""
+    if (folder / "run.json").exists():
+        yield folder
+        return
+    inner = sorted(
+        one
+        for one in folder.iterdir()
+        if one.is_dir() and not one.name.startswith(".") and one.name not in NOT_RUNS
+    )
+    if depth == MAX_DEPTH or not inner or _was_a_run(folder):
+        if depth > 0 or _was_a_run(folder):
+            yield folder
+        return
+    for one in inner:
+        yield from _candidates(one, depth + 1)
+
+
+def _was_a_run(folder: Path) -> bool:
+    return (folder / "config.yaml").exists() or (folder / "checkpoints").is_dir()
+
+
+def _in_a_line(error: UsageError) -> str:
+    return ": ".join(part for part in (error.what, error.got) if part)
