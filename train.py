@@ -38,7 +38,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     # imported here, so that a mistake in the configuration is found before torch is loaded
     from rich.console import Console
 
-    from charlab import screen
+    from charlab import screen, terminal
     from charlab.callbacks.build import build_callbacks
     from charlab.callbacks.clock import TrainClock
     from charlab.data.dataset import build_dataset, describe_dataset
@@ -61,7 +61,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
 
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
-    console = screen.console() if rank.world.is_first else Console(quiet=True)
+    console = terminal.console() if rank.world.is_first else Console(quiet=True)
     cache, report = Path(config.paths.cache), ConsoleReport(console)
     if config.data.show:
         describe_dataset(config.data, cache, console, report, Path(f"{config.data.name}.png"))
@@ -109,6 +109,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
             data.vocabulary,
             clock,
             sinks,
+            data.module.probe,
             rank,
             signals,
             vocab_size=len(data.vocabulary),

@@ -15,7 +15,7 @@ import figures
 import torch
 from omegaconf import OmegaConf
 
-from charlab import screen
+from charlab import terminal
 from charlab.config.compose import Composer
 from charlab.config.schema import Config
 from charlab.data.dataset import build_dataset
@@ -36,7 +36,7 @@ def measure(overrides: list[str], num_steps: int) -> dict[str, float]:
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     data = build_dataset(
-        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(screen.console())
+        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(terminal.console())
     )
     model = build_model(config.model, len(data.vocabulary), config.seed)
     prepare_process(config, model.record["hidden_size"])

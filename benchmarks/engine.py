@@ -32,7 +32,7 @@ from layer_rows import Contest, Key, Limits
 from sampling_speed import measure as measure_sampling
 from stacks import ENGINES, ENTRIES, Shape
 
-from charlab import screen
+from charlab import terminal
 
 NOTEBOOK = "100,512,300,300x2"
 SHAPES = (
@@ -151,7 +151,7 @@ def run(arguments: argparse.Namespace, cache: Path) -> list[Row]:
     """All rows; each table is shown as soon as it is whole."""
     rows = [machine()]
     title = ", ".join(f"{name} {value}" for name, value in rows[0].items() if name != "kind")
-    screen.console().print(title)
+    terminal.console().print(title)
 
     def show(found: list[Row], line: Callable[[Row], dict[str, str]], title: str) -> None:
         rows.extend(add_wanted(row) for row in found)
@@ -173,7 +173,7 @@ def run(arguments: argparse.Namespace, cache: Path) -> list[Row]:
         for names in families(arguments.cells):
             contest = Contest(Shape.read(text), names, cache, with_compile=text in compiled)
             for reason in contest.refused:
-                screen.console().print(reason)
+                terminal.console().print(reason)
             found = contest.rows(Limits(arguments.repeats, arguments.budget_s), first_s)
             show(found, layer_line, f"T, B, I, H = {text}")
     if not arguments.no_sampling:

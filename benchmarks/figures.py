@@ -9,7 +9,7 @@ from typing import Any, Literal
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from charlab import screen
+from charlab import terminal
 
 
 def parser(docstring: str | None) -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def show(figures: Mapping[str, float], title: str, json_file: Path | None) -> No
     table = Table("figure", "value", title=title)
     for name, value in figures.items():
         table.add_row(name, f"{value:,.3f}")
-    screen.console().print(table)
+    terminal.console().print(table)
     if json_file is not None:
         write(figures, json_file)
 
@@ -37,7 +37,7 @@ def show_rows(rows: Sequence[Mapping[str, str]], title: str) -> None:
         table.add_column(name.strip(), justify=justify, no_wrap=True)
     for row in rows:
         table.add_row(*row.values())
-    screen.console().print(table)
+    terminal.console().print(table)
 
 
 def write(plain: Any, json_file: Path) -> None:

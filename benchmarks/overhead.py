@@ -25,7 +25,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from charlab import screen
+from charlab import terminal
 from charlab.callbacks.build import build_callbacks
 from charlab.callbacks.clock import TrainClock
 from charlab.config.compose import Composer
@@ -125,7 +125,7 @@ def measure(
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
     data = build_dataset(
-        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(screen.console())
+        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(terminal.console())
     )
     model = build_model(config.model, len(data.vocabulary), config.seed)
     prepare_process(config, model.record["hidden_size"])
@@ -145,10 +145,11 @@ def measure(
     callbacks = build_callbacks(
         config,
         record,
-        screen.console(),
+        terminal.console(),
         data.vocabulary,
         clock,
         [lambda drawn, step: record.add_samples({"step": step} | vars(one) for one in drawn)],
+        data.module.probe,
         Rank(World(), None),
         EndingSignals(),
         vocab_size=len(data.vocabulary),

@@ -64,14 +64,18 @@ MAY_IMPORT = {
     "launch": ["exchange", "processes", "ranks", "runs"],
     "data": ["types", "errors", "files", "world", "config.schema_data"],
     "lifeline": [],
+    "fitted_table": [],
+    "reading": ["config.nearest", "errors", "rows", "runs"],
+    "listing": ["errors", "fitted_table", "reading", "rows", "runs", "terminal"],
     "sweeps.jobs": ["runs"],
     "sweeps.share": ["errors"],
     "sweeps.progress": ["errors", "rows", "runs", "sweeps.jobs"],
     "sweeps.attempt": ["errors", "lifeline", "processes", "terminal", "sweeps.jobs"],
     "sweeps.entry": ["terminal", "sweeps.attempt", "sweeps.jobs", "sweeps.progress"],
-    "sweeps.table": ["sweeps.entry"],
+    "sweeps.table": ["fitted_table", "sweeps.entry"],
     "sweeps.ending": ["errors", "claims", "runs", "sweeps.jobs"],
     "sweeps.report": [
+        "fitted_table",
         "terminal",
         "sweeps.attempt",
         "sweeps.ending",
@@ -152,7 +156,13 @@ LIGHT = [
     "charlab.data.ngram_floors",
 ]
 # packages whose modules are all light, not only their __init__
-LIGHT_THROUGHOUT = ["charlab.config", "charlab.sweeps", "hydra_plugins"]
+LIGHT_THROUGHOUT = [
+    "charlab.config",
+    "charlab.listing",
+    "charlab.reading",
+    "charlab.sweeps",
+    "hydra_plugins",
+]
 ENTRIES = ["charlab.config.entry", "charlab.cli", "charlab.data.names", "charlab.runs"]
 
 

@@ -14,10 +14,11 @@ from typing import Any, Literal, final
 import click
 
 import charlab
+from charlab import terminal
 from charlab.errors import CharlabError
+from charlab.listing.command import runs_command
 from charlab.resume_command import resume_command
 from charlab.sweeps.command import sweep_command
-from charlab.terminal import harmless, take_any_character
 
 Which = Literal["best", "last"]
 Split = Literal["train", "val", "test"]
@@ -136,7 +137,7 @@ def sample_command(
         for one in drawn:
             click.echo(json.dumps(vars(one), ensure_ascii=False))
         return
-    texts = [harmless(one.text) if sys.stdout.isatty() else one.text for one in drawn]
+    texts = [terminal.harmless(one.text) if sys.stdout.isatty() else one.text for one in drawn]
     # texts of several lines have an empty one between them
     click.echo(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts))
 
@@ -203,7 +204,7 @@ def eval_command(
         lr=tuned.lr if dynamic_lr is None else dynamic_lr,
         decay=tuned.decay if dynamic_decay is None else dynamic_decay,
     )
-    console = screen.console()
+    console = terminal.console()
     report = SilentReport() if as_json else ConsoleReport(console)
     found = rescore(
         run, [*overrides, *more], checkpoint, split, settings if dynamic else None, report
@@ -228,7 +229,6 @@ def data_command(name: str, overrides: Sequence[str], picture: Path | None) -> N
 
     Options may follow, as for train.py: charlab data text data.path=FILE.
     """
-    from charlab import screen
     from charlab.config.load import load_data
     from charlab.data.check import check_data_config
     from charlab.data.dataset import describe_dataset
@@ -236,19 +236,20 @@ def data_command(name: str, overrides: Sequence[str], picture: Path | None) -> N
 
     config, paths = load_data(name, overrides)
     check_data_config(config)
-    console = screen.console()
+    console = terminal.console()
     describe_dataset(
         config, Path(paths.cache), console, ConsoleReport(console), picture or Path(f"{name}.png")
     )
 
 
+charlab_command.add_command(runs_command)
 charlab_command.add_command(resume_command)
 charlab_command.add_command(sweep_command)
 
 
 def main() -> None:
     """Exit code 0, that of a CharlabError (2 for the user's mistakes), 130 for Ctrl-C."""
-    take_any_character()
+    terminal.take_any_character()
     sys.exit(run(sys.argv[1:]))
 
 

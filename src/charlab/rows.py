@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 
 def finite(value: Any) -> Any:
@@ -49,6 +49,32 @@ def parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             yield row
+
+
+@final
+class Tail:
+    """What is added to a file, a line at a time, each once it is whole."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._offset_bytes = 0
+
+    def lines(self) -> list[bytes]:
+        """Those that have come since the last call; none while there is no file."""
+        try:
+            size = self.file.stat().st_size
+            # a run that goes on drops the rows after its checkpoint
+            self._offset_bytes = min(self._offset_bytes, size)
+            if size == self._offset_bytes:
+                return []
+            with self.file.open("rb") as opened:
+                opened.seek(self._offset_bytes)
+                text = opened.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset_bytes += len(whole)
+        return whole.splitlines()
 
 
 def keep_until(file: Path, step: int | None) -> None:

@@ -33,13 +33,6 @@ from charlab.tracking import Tracking
 
 # samples up to this many characters share a line
 SHORT = 30
-# a line longer than this is hard to read, and one of a log file need not be 80 wide
-LOG_WIDTH = 120
-
-
-def console() -> Console:
-    """The terminal, or plain lines where the output goes to a file."""
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 def show_config(console: Console, plain: Mapping[str, Any]) -> None:

@@ -1,10 +1,20 @@
-"""The streams of the terminal, whatever it can show. Imports nothing heavy."""
+"""The terminal: its streams, whatever it can show, and the console. Imports nothing heavy."""
 
 import io
 import shutil
 import sys
 import unicodedata
 from pathlib import Path
+
+from rich.console import Console
+
+# a line longer than this is hard to read, and one of a log file need not be 80 wide
+LOG_WIDTH = 120
+
+
+def console() -> Console:
+    """The terminal, or plain lines where the output goes to a file."""
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 def take_any_character() -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from tests.sweeps.making import COMMAND, jobs_of
 from charlab.sweeps.jobs import Listed
 from charlab.sweeps.pool import LocalOptions, run_sweep
-from charlab.sweeps.report import sweep_console
+from charlab.terminal import console
 
 folder, options, jobs, grace_s = json.loads(sys.argv[1])
 source = Listed(jobs_of(Path(folder), jobs))
-outcomes = run_sweep(source, COMMAND, LocalOptions(**options), sweep_console(), grace_s)
+outcomes = run_sweep(source, COMMAND, LocalOptions(**options), console(), grace_s)
 sys.exit(outcomes.exit_code)
 """
 

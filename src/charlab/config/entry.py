@@ -25,7 +25,7 @@ from charlab.lifeline import end_with_parent
 from charlab.resume import Asked
 from charlab.sweeps.jobs import Job as SweepJob
 from charlab.sweeps.task import SweepTask
-from charlab.terminal import take_any_character
+from charlab.terminal import console, take_any_character
 
 # What train.py does with a checked configuration, the overrides that led to it, and what is asked
 # about runs of it that there are already.
@@ -115,9 +115,9 @@ def _sweep(composer: Composer, flags: argparse.Namespace, command: Sequence[str]
     task = SweepTask(command, jobs, flags.retry_failed)
     none_failed = flags.dry_run or composer.launch(task, lines, flags.overrides)
     if task.exit_code is None:  # our launchers show what became of each job by themselves
-        from charlab.sweeps.report import list_jobs, sweep_console
+        from charlab.sweeps.report import list_jobs
 
-        list_jobs(sweep_console(), jobs)
+        list_jobs(console(), jobs)
     return int(not none_failed) if task.exit_code is None else task.exit_code
 
 

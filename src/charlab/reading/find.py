@@ -36,18 +36,22 @@ def read_runs(words: Sequence[str], root: Path = Path("runs")) -> Read:
     No words: all below `root`. Raises UsageError for a word that names nothing; a folder among many
     that is no run directory, or a damaged one, is told in `unreadable`.
     """
-    runs: dict[Path, RunFacts] = {}
-    unreadable: dict[Path, Unreadable] = {}
+    read = Read([], [])
+    for path in find_runs(words, root):
+        try:
+            read.runs.append(read_run(path))
+        except UsageError as error:
+            read.unreadable.append(Unreadable(path, in_a_line(error)))
+    return read
+
+
+def find_runs(words: Sequence[str], root: Path = Path("runs")) -> list[Path]:
+    """The folders that `read_runs` reads."""
+    found: dict[Path, Path] = {}
     for folder in (folder for word in words or [str(root)] for folder in _folders(word, root)):
         for path in _candidates(folder):
-            key = path.resolve()
-            if key in runs or key in unreadable:
-                continue
-            try:
-                runs[key] = read_run(path)
-            except UsageError as error:
-                unreadable[key] = Unreadable(path, _in_a_line(error))
-    return Read(list(runs.values()), list(unreadable.values()))
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def _folders(word: str, root: Path) -> list[Path]:
@@ -95,5 +99,5 @@ def _was_a_run(folder: Path) -> bool:
     return (folder / "config.yaml").exists() or (folder / "checkpoints").is_dir()
 
 
-def _in_a_line(error: UsageError) -> str:
+def in_a_line(error: UsageError) -> str:
     return ": ".join(part for part in (error.what, error.got) if part)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlab import terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -81,11 +83,10 @@ def sweep_command(
     """
     from charlab.sweeps.definition.files import read_sweep_file
     from charlab.sweeps.pool import LocalOptions, run_sweep
-    from charlab.sweeps.report import sweep_console
     from charlab.sweeps.search.plan import Search, plan
     from charlab.sweeps.search.tuning import show_tuning
 
-    console = sweep_console()
+    console = terminal.console()
     sweep = plan(
         read_sweep_file(file),
         overrides,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from charlab.errors import UsageError
-from charlab.rows import parsed
+from charlab.rows import Tail, parsed
 from charlab.runs import read_record
 from charlab.sweeps.jobs import Job
 
@@ -32,7 +32,7 @@ class Progress:
         self.total: int | None = None
         self.val: float | None = None
         self.best: float | None = None
-        self._offset_bytes = 0
+        self._metrics: Tail | None = None
         self._look_at_s = 0.0
         # where the steps of this process began, for their speed
         self._began: tuple[int, float] | None = None
@@ -41,11 +41,11 @@ class Progress:
         """The rows of metrics.jsonl that have come since the last call, in their order."""
         if self.run is None and (has_ended or time.monotonic() >= self._look_at_s):
             self._find()
-        if self.run is None:
+        if self.run is None or self._metrics is None:
             return
         if self.total is None:
             self._read_total(self.run)
-        for row in self._new_rows(self.run / "metrics.jsonl"):
+        for row in parsed(self._metrics.lines()):
             self._take(row)
             yield row
         if self._began is None and self.step > 0:
@@ -66,6 +66,7 @@ class Progress:
         found = self.job.find()
         if found is not None and found.state in ("running", "finished"):
             self.run = found.path
+            self._metrics = Tail(found.path / "metrics.jsonl")
 
     def _read_total(self, run: Path) -> None:
         try:
@@ -73,22 +74,6 @@ class Progress:
         except UsageError:  # it is being made
             return
         self.total = total if isinstance(total, int) else None
-
-    def _new_rows(self, file: Path) -> Iterator[Mapping[str, Any]]:
-        try:
-            size = file.stat().st_size
-            # a run that goes on drops the rows after its checkpoint
-            self._offset_bytes = min(self._offset_bytes, size)
-            if size == self._offset_bytes:
-                return
-            with file.open("rb") as stream:
-                stream.seek(self._offset_bytes)
-                text = stream.read()
-        except OSError:
-            return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset_bytes += len(whole)
-        yield from parsed(whole.splitlines())
 
     def _take(self, row: Mapping[str, Any]) -> None:
         self.step = row["step"]

@@ -9,22 +9,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from charlab.fitted_table import duration, score_text
 from charlab.sweeps.attempt import log_of
 from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.entry import Entry, Labels
 from charlab.sweeps.jobs import Job
-from charlab.sweeps.table import STYLES, duration, score_text
+from charlab.sweeps.table import STYLES
 from charlab.terminal import callable_name
 
 # the name of a run is shown where there is room for it
 WIDE = 100
 MAX_FAILURES = 5
-LOG_WIDTH = 120
-
-
-def sweep_console() -> Console:
-    """The terminal, or plain lines where the output goes to a file."""
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 def show_report(console: Console, entries: Sequence[Entry], outcomes: Outcomes) -> None:

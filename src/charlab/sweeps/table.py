@@ -5,14 +5,13 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import final
 
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from charlab.fitted_table import Columns, duration, fitted_table, score_text
 from charlab.sweeps.entry import Entry, Labels, State
 
 REFRESH_S = 1.0
@@ -38,10 +37,13 @@ LINES: dict[State, str] = {"running": "started", "skipped": "finished elsewhere"
 FREE_COLUMNS = 4
 
 
-COLUMNS = ("#", "job", "state", "step", "val", "best", "left", "time")
-# what goes first where the terminal is narrow
-DROPPED = ("time", "best", "left", "step", "val", "#")
-LEAST = {"job": 14, "state": 9}
+COLUMNS = Columns(
+    ("#", "job", "state", "step", "val", "best", "left", "time"),
+    wide="job",
+    least={"job": 14, "state": 9},
+    left=("state",),
+    gives_way=("time", "best", "left", "step", "val", "#"),
+)
 
 
 class View(ABC):
@@ -156,7 +158,7 @@ class LiveView(View):
             self._num_labelled = len(entries)
         shown = self._chosen(entries)
         cells = [self._cells(entry) for entry in shown]
-        table = _table(self.console.width - FREE_COLUMNS, cells)
+        table = fitted_table(COLUMNS, cells, self.console.width - FREE_COLUMNS)
         rest = Counter(entry.state for entry in entries)
         rest.subtract(entry.state for entry in shown)
         seconds = time.monotonic() - self._began_s
@@ -207,37 +209,6 @@ def _steps(entry: Entry) -> str:
     return f"{progress.step:,}/{progress.total:,}"
 
 
-def _table(width: int, rows: Sequence[Sequence[Text]]) -> Table:
-    """Of the columns as many as leave room for the job."""
-    shown = _columns(width, rows)
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=width)
-    for name in shown:
-        if name == "job":
-            table.add_column(
-                name, ratio=1, no_wrap=True, overflow="ellipsis", min_width=LEAST[name]
-            )
-        else:
-            justify: JustifyMethod = "left" if name == "state" else "right"
-            table.add_column(name, justify=justify, no_wrap=True, min_width=LEAST.get(name))
-    for row in rows:
-        table.add_row(*(row[COLUMNS.index(name)] for name in shown))
-    return table
-
-
-def _columns(width: int, rows: Sequence[Sequence[Text]]) -> list[str]:
-    widths = {
-        name: max([len(name), LEAST.get(name, 0), *(row[place].cell_len for row in rows)])
-        for place, name in enumerate(COLUMNS)
-    }
-    shown = list(COLUMNS)
-    widths["job"] = LEAST["job"]
-    for name in DROPPED:
-        if sum(widths[one] for one in shown) + len(shown) - 1 <= width:
-            break
-        shown.remove(name)
-    return shown
-
-
 def _summary(entries: Sequence[Entry], num_jobs: int | None, workers: int, seconds: float) -> Text:
     counts = Counter(entry.state for entry in entries)
     known = f" of {num_jobs:,}" if num_jobs is not None else ""
@@ -271,12 +242,3 @@ def sweep_left_s(entries: Sequence[Entry], num_jobs: int | None, workers: int) -
     ]
     known = [left_s for left_s in lefts if left_s is not None]
     return max([*known, (sum(known) + num_waiting * mean_s) / workers])
-
-
-def score_text(score: float | None) -> str:
-    return "" if score is None else f"{score:.3f}"
-
-
-def duration(seconds: float | None) -> str:
-    """H:MM:SS; empty for None."""
-    return "" if seconds is None else str(timedelta(seconds=round(seconds)))

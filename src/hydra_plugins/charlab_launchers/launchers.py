@@ -17,6 +17,7 @@ from charlab.config.schema_launcher import LAUNCHERS
 from charlab.errors import UsageError
 from charlab.sweeps.jobs import Outcome
 from charlab.sweeps.task import JobFailed, SweepTask
+from charlab.terminal import console
 
 for _name, _schema in LAUNCHERS.items():
     ConfigStore.instance().store(
@@ -74,10 +75,9 @@ class LocalLauncher(ProcessLauncher):
     def run(self, task: SweepTask) -> Sequence[Outcome]:
         from charlab.sweeps.jobs import Listed
         from charlab.sweeps.pool import LocalOptions, run_sweep
-        from charlab.sweeps.report import sweep_console
 
         options = LocalOptions(self.workers, self.gpus_per_job, task.retry_failed)
-        outcomes = run_sweep(Listed(task.jobs), task.command, options, sweep_console())
+        outcomes = run_sweep(Listed(task.jobs), task.command, options, console())
         task.exit_code = outcomes.exit_code
         return outcomes
 
@@ -92,11 +92,10 @@ class SlurmLauncher(ProcessLauncher):
         self.options = SlurmOptions(setup=tuple(setup), sbatch=tuple(sbatch), **options)
 
     def run(self, task: SweepTask) -> Sequence[Outcome]:
-        from charlab.sweeps.report import sweep_console
         from charlab.sweeps.slurm.watch import run_slurm
 
         outcomes = run_slurm(
-            task.jobs, task.command, self.options, sweep_console(), task.retry_failed
+            task.jobs, task.command, self.options, console(), task.retry_failed
         )
         task.exit_code = outcomes.exit_code
         return outcomes
