@@ -80,6 +80,16 @@ def test_a_state_made_without_autograd_can_be_trained_on(engine):
     assert_same(layer, reference, state=state)
 
 
+@every_engine
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_layer_that_drew_text_first_has_its_gradients(engine, mode):
+    """As one whose first call in eval mode is that of a validation, or of samples."""
+    layer, reference = pair(LSTM, engine)
+    with mode():
+        layer.stepper(random_state(layer))(random(B, I))
+    assert_same(layer, reference)
+
+
 def test_on_the_meta_device_shapes_are_known():
     layer = build(LSTM).to("meta")
     y, after = layer(

@@ -25,7 +25,12 @@ NUM_ROWS = (2, 3)  # of the traced steps
 
 def trace_cell(cell: Cell) -> Program:
     """The program of the cell's step. Raises NotElementwise, with what stands against it."""
-    with torch.device("cpu"), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+    with (
+        torch.device("cpu"),
+        torch.inference_mode(False),  # a layer may be used for the first time in drawing text
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+    ):
         program, other = (Tracer(cell, num_rows).program() for num_rows in NUM_ROWS)
     if program != other:
         raise NotElementwise("the step depends on the number of rows")
