@@ -16,7 +16,7 @@ install: .venv/.installed  ## make .venv with the pinned packages
 	@echo "installing into .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev,sweeps,tensorboard,zstd]'
+	  --constraint constraints.txt --editable '.[dev,report,sweeps,tensorboard,zstd]'
 	@touch $@
 
 train: .venv/.installed  ## train on the bundled names, show samples and the next steps

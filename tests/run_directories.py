@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
 from charlab.claims import this_process
@@ -87,7 +87,7 @@ def make_run(
     while (path := folder / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     path.mkdir(parents=True)
-    written.setdefault("name", path.name)
+    written["name"] = written["name"] or path.name
     text = yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     (path / "config.yaml").write_text(text, encoding="utf-8")
     (path / "overrides.txt").write_text(f"model={cell}\nseed={seed}\n", encoding="utf-8")
@@ -211,6 +211,7 @@ def _record(
             if is_names:
                 scores[f"{split}/nats_per_name"] = bpc * math.log(2) * 7.08
     return {
+        "name": "",
         "group": config["group"],
         "status": "finished",
         "started": started.isoformat(timespec="seconds"),

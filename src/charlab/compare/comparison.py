@@ -32,8 +32,8 @@ class Estimate:
 class Variant:
     """Runs that differ in the seed alone.
 
-    label     short and unique in the comparison: the cell, and where that is not enough what else
-              differs ("custom_gru reset=after")
+    label     short and unique in its set: the cell, and where that is not enough what else differs
+              ("custom_gru reset=after"); the same word in two sets is the same cell
     settings  dotted options in which the variants of the comparison differ, and their values here
     runs      the finished ones, one a seed, in the order of seeds
     val, test bits a target; None where no run has the score
@@ -67,6 +67,8 @@ class Pair:
     n         seeds that both have
     low, high the bootstrap interval of the difference; None where n < 2
     sentence  in plain words
+    seeds_needed  about how many seeds would show such a difference at the level of all pairs; None
+                  where it shows, or nobody can say
     """
 
     better: str
@@ -77,6 +79,7 @@ class Pair:
     high: float | None
     verdict: Verdict
     sentence: str
+    seeds_needed: int | None = None
 
 
 @final
@@ -134,6 +137,7 @@ class Comparison:
     sets        the larger first
     not_ranked  why the sets are apart, a line each
     differing   dotted options in which the configurations differ, seed apart
+    confidence  of the intervals
     """
 
     sets: tuple[ComparisonSet, ...]
@@ -141,3 +145,4 @@ class Comparison:
     left_out: tuple[LeftOut, ...]
     unreadable: tuple[Unreadable, ...]
     differing: tuple[str, ...]
+    confidence: float = 0.95

@@ -6,10 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-import yaml  # type: ignore[import-untyped]
-
 from charlab.errors import UsageError
-from charlab.runs import State, read_record, state_of
+from charlab.found import State, state_of
+from charlab.reading.checked import read_config, read_record
 
 
 @final
@@ -18,7 +17,8 @@ class RunFacts:
     """A run as another process finds it.
 
     config  the resolved configuration, plain
-    record  run.json; a run that has not finished may lack any entry but those of `REQUIRED`
+    record  run.json; a run that has not finished may lack any entry but those of
+            `checked.REQUIRED`
     """
 
     path: Path
@@ -71,30 +71,11 @@ class RunFacts:
         return seen / train_s if seen and train_s else None
 
 
-REQUIRED = ("name", "group", "status", "started", "config_hash")
-
-
 def read_run(path: Path) -> RunFacts:
     """The facts of a run directory. Raises UsageError, in one line, where it is none or damaged."""
     record = read_record(path)
-    missing = [entry for entry in REQUIRED if entry not in record]
-    if missing:
-        raise UsageError(f"run.json lacks {', '.join(missing)}")
-    return RunFacts(path, state_of(path, record), _config(path / "config.yaml"), record)
-
-
-def _config(file: Path) -> dict[str, Any]:
     try:
-        # C's parser: one of Python takes 30 ms a run
-        config: Any = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
-    except FileNotFoundError:
-        raise UsageError("no config.yaml in it") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"config.yaml cannot be read: {' '.join(str(error).split())}") from error
-    sections = ("model", "data", "trainer", "optimizer")
-    is_whole = isinstance(config, dict) and all(
-        isinstance(config.get(section), dict) for section in sections
-    )
-    if not is_whole or "seed" not in config or "group" not in config:
-        raise UsageError("config.yaml does not hold a whole configuration")
-    return dict(config)
+        state = state_of(path, record)
+    except (ValueError, LookupError, RecursionError) as error:
+        raise UsageError("claim.json is damaged") from error
+    return RunFacts(path, state, read_config(path), record)

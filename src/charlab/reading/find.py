@@ -1,6 +1,7 @@
 """Finds run directories by what a person types: folders, globs, groups."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -55,15 +56,17 @@ def find_runs(words: Sequence[str], root: Path = Path("runs")) -> list[Path]:
 
 
 def _folders(word: str, root: Path) -> list[Path]:
-    path = Path(word).expanduser()
+    path = Path(word)
+    # ~name of nobody is a name like any other
+    with suppress(RuntimeError):
+        path = path.expanduser()
     if path.is_dir():
         return [path]
     if path.name in ("run.json", "config.yaml") and path.is_file():
         return [path.parent]
     if (root / word).is_dir():
         return [root / word]
-    start = Path(path.anchor)
-    folders = sorted(match for match in start.glob(str(path.relative_to(start))) if match.is_dir())
+    folders = _matching(path.anchor, path) or ([] if path.is_absolute() else _matching(root, path))
     if folders:
         return folders
     groups = [folder.name for folder in root.glob("*") if folder.is_dir()] if root.is_dir() else []
@@ -77,16 +80,30 @@ def _folders(word: str, root: Path) -> list[Path]:
     )
 
 
+def _matching(start: str | Path, path: Path) -> list[Path]:
+    """Folders that a glob names, read from `start` on."""
+    try:
+        found = Path(start).glob(str(path.relative_to(path.anchor)))
+        return sorted(match for match in found if match.is_dir())
+    except (ValueError, OSError):
+        return []
+
+
 def _candidates(folder: Path, depth: int = 0) -> Iterator[Path]:
     """The run directories in a folder, and the folders among them that ought to be some."""
-    if (folder / "run.json").exists():
+    try:
+        inner = sorted(
+            one
+            for one in folder.iterdir()
+            if one.is_dir() and not one.name.startswith(".") and one.name not in NOT_RUNS
+        )
+        is_run = (folder / "run.json").exists()
+    except OSError:
+        # told as unreadable
+        is_run = True
+    if is_run:
         yield folder
         return
-    inner = sorted(
-        one
-        for one in folder.iterdir()
-        if one.is_dir() and not one.name.startswith(".") and one.name not in NOT_RUNS
-    )
     if depth == MAX_DEPTH or not inner or _was_a_run(folder):
         if depth > 0 or _was_a_run(folder):
             yield folder

@@ -1,0 +1,81 @@
+"""What to type after a comparison: more seeds where two variants are too close, the page."""
+
+import shlex
+from collections.abc import Sequence
+
+from charlab.compare.comparison import Comparison, ComparisonSet, Pair, Variant
+from charlab.compare.pairs import LEAST_TO_PLAN
+from charlab.terminal import callable_name
+
+LEAST_SEEDS = 5
+# more than that nobody starts because of a hint
+MOST_NEEDED = 40
+MOST_ADDED = 10
+
+
+def next_commands(comparison: Comparison, page: Sequence[str]) -> list[tuple[str, str]]:
+    """Commands, and what each is for. page: what makes the page, empty where there is one."""
+    found = [command for one in comparison.sets for command in _more_seeds(one)]
+    if comparison.sets and page:
+        command = shlex.join([callable_name("charlab"), *page])
+        found.append((command, "curves, samples and all of this as a page"))
+    return found
+
+
+def _more_seeds(of: ComparisonSet) -> list[tuple[str, str]]:
+    """For the closest pair that nobody can call yet."""
+    best = of.variants[0].label
+    open_pairs = [pair for pair in of.pairs if _is_worth_seeds(pair)]
+    if not open_pairs or any(variant.reason for variant in of.variants):
+        return []
+    # the least difference comes last
+    pair = next(
+        (one for one in reversed(open_pairs) if best in (one.better, one.worse)), open_pairs[-1]
+    )
+    by_label = {variant.label: variant for variant in of.variants}
+    two = [by_label[pair.better], by_label[pair.worse]]
+    used = [run.seed for variant in two for run in variant.runs]
+    needed = pair.seeds_needed or LEAST_SEEDS
+    num_more = max(1, min(MOST_ADDED, needed - pair.n))
+    seeds = ",".join(str(max(used) + number) for number in range(1, num_more + 1))
+    return [
+        (command, f"{num_more} more seeds of {pair.better} and {pair.worse}")
+        for command in _commands(two, seeds)
+    ]
+
+
+def _is_worth_seeds(pair: Pair) -> bool:
+    if pair.seeds_needed is not None:
+        return pair.seeds_needed <= MOST_NEEDED
+    return pair.verdict != "beats" and pair.n < LEAST_TO_PLAN
+
+
+def _commands(two: Sequence[Variant], seeds: str) -> list[str]:
+    """One for both where they differ in the cell alone; none where it is not known how they ran."""
+    typed = [_typed(variant) for variant in two]
+    if any(words is None for words in typed):
+        return []
+    first, second = (words or [] for words in typed)
+    python = callable_name("python")
+    models = [word for words in (first, second) for word in words if word.startswith("model=")]
+    rest = [[word for word in words if not word.startswith("model=")] for words in (first, second)]
+    if rest[0] == rest[1] and len(models) == 2:
+        cells = ",".join(dict.fromkeys(word.partition("=")[2] for word in models))
+        program, *options = rest[0]
+        return [shlex.join([python, program, "-m", f"model={cells}", *options, f"seed={seeds}"])]
+    return [
+        shlex.join([python, words[0], "-m", *words[1:], f"seed={seeds}"])
+        for words in (first, second)
+    ]
+
+
+def _typed(variant: Variant) -> list[str] | None:
+    """What began its newest run, without the seed."""
+    command = variant.runs[-1].record.get("command")
+    if not isinstance(command, list) or not command or not str(command[0]).endswith(".py"):
+        return None
+    words = [str(word) for word in command[1:]]
+    return [
+        str(command[0]),
+        *(word for word in words if not word.startswith(("seed=", "-", "resume="))),
+    ]
