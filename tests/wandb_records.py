@@ -10,7 +10,7 @@ class ServerRun:
     """A run as its page would show it.
 
     config, summary  by name; history: the rows of wandb.log; files: name -> content
-    state            pending, running, finished, failed, or preempted: it is to go on
+    state            pending, running, finished, failed, crashed, or preempted: it is to go on
     starts           how often a process has begun to write it
     """
 
@@ -18,6 +18,7 @@ class ServerRun:
     project: str
     name: str = ""
     group: str | None = None
+    job_type: str | None = None
     tags: list[str] = field(default_factory=list)
     sweep: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -28,6 +29,31 @@ class ServerRun:
     exit_code: int | None = None
     preempting: bool = False
     starts: int = 0
+
+
+@dataclass
+class ServerArtifact:
+    """files: name -> content, its manifest among them; run: the id of the run that made it."""
+
+    id: str
+    name: str
+    type: str
+    run: str
+    aliases: list[str]
+    metadata: dict[str, Any]
+    files: dict[str, bytes] = field(default_factory=dict)
+    is_committed: bool = False
+
+
+@dataclass
+class ServerView:
+    """A saved page, such as a report."""
+
+    id: str
+    type: str
+    project: str
+    title: str
+    spec: dict[str, Any]
 
 
 @dataclass

@@ -7,9 +7,10 @@ from typing import Any, final
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from charlab.config.schema_output import LoggerConfig
-from charlab.errors import UsageError
+from charlab.errors import MissingPackage
 from charlab.runs import Run
 from charlab.tracking import Tracking
+from charlab.tracking.mode import resolve_mode
 
 
 @final
@@ -37,29 +38,31 @@ class RunLogger(Logger):
         """Nothing: config.yaml has them."""
 
 
+def check_loggers(config: LoggerConfig) -> None:
+    """Raises UsageError for what would end a run as soon as it has begun.
+
+    That is W&B in a mode that it cannot have, and TensorBoard that is not installed.
+    """
+    resolve_mode(config.wandb.mode)
+    if config.tensorboard.enabled and find_spec("tensorboard") is None:
+        option = "logger.tensorboard.enabled"
+        raise MissingPackage(f"{option}=true", "tensorboard", "tensorboard", option=option)
+
+
 def build_loggers(
     config: LoggerConfig, run: Run, tracking: Tracking, chars_seen: Callable[[], int]
 ) -> list[Logger]:
-    """None in a process that does not write the run.
-
-    Raises UsageError where TensorBoard is asked for and not installed.
-    """
+    """None in a process that does not write the run."""
     if not run.writes:
         return []
     loggers: list[Logger] = [RunLogger(run, chars_seen)]
     if tracking.logger is not None:
+        tracking.logger.chars_seen = chars_seen
         loggers.append(tracking.logger)
     if config.csv.enabled:
         # it would write over what is there
         version = f"resumed-{run.num_resumed}" if run.num_resumed else ""
         loggers.append(CSVLogger(run.path, name="csv", version=version))
     if config.tensorboard.enabled:
-        if find_spec("tensorboard") is None:
-            raise UsageError(
-                "logger.tensorboard.enabled=true needs the package tensorboard",
-                option="logger.tensorboard.enabled",
-                got="it is not installed",
-                hint="pip install 'charlab[tensorboard]'",
-            )
         loggers.append(TensorBoardLogger(run.path, name="tensorboard", version=""))
     return loggers

@@ -1,0 +1,51 @@
+"""`charlab leet`: W&B's own terminal dashboard on run directories. Imports nothing heavy.
+
+The dashboard takes one folder with the files of W&B in it; they are in a folder of each run.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from charlab.errors import UsageError
+from charlab.reading.find import find_runs
+
+
+@click.command("leet")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+def leet_command(runs: Sequence[str]) -> None:
+    """Look at runs in the terminal with `wandb leet`, without a server.
+
+    RUN is a run directory, a folder of them, a glob or a group; all of runs/ where there is none.
+    It shows offline and online runs, also while they are trained; a run that was stopped and went
+    on has a line for each part.
+    """
+    with tempfile.TemporaryDirectory(prefix="charlab-leet-") as folder:
+        if link_runs(find_runs(runs), Path(folder)) == 0:
+            raise UsageError(
+                "these runs have no files of W&B",
+                expected="runs with logger.wandb.mode=auto, online or offline",
+                got="W&B disabled in each",
+            )
+        sys.exit(subprocess.run([sys.executable, "-m", "wandb", "leet", folder]).returncode)
+
+
+def link_runs(runs: Sequence[Path], folder: Path) -> int:
+    """A folder with a link to each file of W&B of the runs, called after the run; how many.
+
+    The dashboard takes those alone that have the form of W&B's own: run-DATE_TIME-NAME, and in it
+    run-NAME.wandb.
+    """
+    files = [(run, file) for run in runs for file in run.glob("wandb/*run-*/*.wandb")]
+    for run, file in files:
+        time = file.parent.name.split("-")[-2]
+        number = 1
+        while (inner := folder / f"run-{time}-{run.name}{'' if number == 1 else number}").exists():
+            number += 1  # the same configuration in another group, begun in the same second
+        inner.mkdir()
+        (inner / f"run-{inner.name.partition(f'{time}-')[2]}.wandb").symlink_to(file.resolve())
+    return len(files)

@@ -1,0 +1,22 @@
+"""The process that W&B's client starts beside ours, where it does not end by itself."""
+
+from contextlib import suppress
+
+import wandb
+
+
+def kill_service() -> None:
+    """Kill it: it may try for hours to reach a server, and W&B waits for it when we end.
+
+    What it was given is in its file by then.
+    """
+    # W&B has no public name for it
+    connection = wandb.setup()._connection
+    if connection is not None and connection._proc is not None:
+        connection._proc._process.kill()
+
+
+def forget_service() -> None:
+    """Part from it, without a traceback or its exit code as ours where it is no more."""
+    with suppress(ConnectionError, SystemExit):
+        wandb.teardown()
