@@ -79,9 +79,9 @@ class CharModel(nn.Module):
         y_TBH = self.embedding(tokens_TB)
         after = []
         for number, (layer, layer_state) in enumerate(zip(self.layers, state)):
-            y_TBH, layer_state = layer(self._prepared(y_TBH, number), layer_state)
+            y_TBH, layer_state = layer(self.prepared(y_TBH, number), layer_state)
             after.append(layer_state)
-        return self._logits(self._prepared(y_TBH, len(after))), tuple(after)
+        return self.logits(self.prepared(y_TBH, len(after))), tuple(after)
 
     def stepper(self, state: ModelState) -> Callable[[Tensor], Tensor]:
         """A function from ids [B] to logits [B, V] that goes on from the state, a step a call.
@@ -93,17 +93,18 @@ class CharModel(nn.Module):
         def step(ids_B: Tensor) -> Tensor:
             y_BH = self.embedding(ids_B)
             for number, one in enumerate(steps):
-                y_BH = one(self._prepared(y_BH, number))
-            return self._logits(self._prepared(y_BH, len(steps)))
+                y_BH = one(self.prepared(y_BH, number))
+            return self.logits(self.prepared(y_BH, len(steps)))
 
         return step
 
-    def _logits(self, y_TBH: Tensor) -> Tensor:
+    def logits(self, y_TBH: Tensor) -> Tensor:
+        """Logits from the prepared outputs of the last layer."""
         if self.has_projection:
             y_TBH = self.projection(y_TBH)
         return cast(Tensor, self.head(y_TBH))
 
-    def _prepared(self, y_TBH: Tensor, number: int) -> Tensor:
+    def prepared(self, y_TBH: Tensor, number: int) -> Tensor:
         """The input of layer `number`, or of the logits where it is the number of layers."""
         # what does nothing is not called: a step for one character would take notably longer
         if self.has_norms:

@@ -203,7 +203,7 @@ def test_zst_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     path = written(tmp_path, zstandard.compress(TEXT), "a.zst")
     monkeypatch.setitem(sys.modules, "zstandard", None)
     text = message(path, tmp_path / "cache")
-    assert "pip install 'charlab[zstd]'" in text
+    assert "-e '.[zstd]'" in text
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from charlab.data.facts import print_facts, shown
 from charlab.data.names import NamesCorpus
-from charlab.data.picture import COLOURS, drawing, label_bars
 from charlab.data.vocabulary import Vocabulary
+from charlab.picture import COLOURS, drawing, label_bars
 
 NUM_EXAMPLES = 12
 NUM_COMMON = 12

@@ -8,10 +8,10 @@ from rich.console import Console
 from charlab.data.facts import print_facts, shown, visible
 from charlab.data.floors import Floors
 from charlab.data.order import Ids
-from charlab.data.picture import COLOURS, drawing, label_bars
 from charlab.data.splits import SPLITS, Split, in_words
 from charlab.data.stream_corpus import StreamCorpus
 from charlab.data.symbols import StreamVocabulary
+from charlab.picture import COLOURS, drawing, label_bars
 
 NUM_COMMON = 12
 EXCERPT_SYMBOLS = 160

@@ -184,6 +184,16 @@ class NamesDataModule(LightningDataModule):
         splits = {"train": self.corpus.train, "val": self.corpus.val, "test": self.corpus.test}
         return self._loader(splits[split], None)
 
+    def probe(self, num_rows: int, num_steps: int) -> Batch:
+        """The first steps of names all over validation, the same at each call and in any process.
+
+        Fewer rows where validation has no more names.
+        """
+        names = self.corpus.val
+        rows = np.unique(np.linspace(0, len(names) - 1, num_rows).astype(np.int64))
+        inputs_TB, targets_TB, reset_B = RaggedNames(names, self.vocabulary).batch(rows)
+        return Batch(inputs_TB[:num_steps], targets_TB[:num_steps], reset_B)
+
     def _loader(self, names: Sequence[str], seed: int | None) -> NamesLoader:
         names_ids = RaggedNames(names, self.vocabulary)
         return NamesLoader(names_ids, self._batch_size, seed=seed, world=self._world)

@@ -158,6 +158,21 @@ class StreamDataModule(LightningDataModule):
         start, _ = self.corpus.bounds(split)
         return EvalLoader(self.corpus.ids, start, self._eval_lanes(split), self._world)
 
+    def probe(self, num_rows: int, num_steps: int) -> Batch:
+        """Windows all over validation, the same at each call and in any process.
+
+        Each begins a document. Fewer and shorter where validation is too short for so many.
+        """
+        start, stop = self.corpus.bounds("val")
+        num_steps = min(num_steps, stop - start - 1)
+        starts_B = np.unique(np.linspace(start, stop - 1 - num_steps, num_rows).astype(np.int64))
+        symbols_TB = self.corpus.ids.window_TB(starts_B, num_steps + 1)
+        return Batch(
+            torch.from_numpy(symbols_TB[:-1]),
+            torch.from_numpy(symbols_TB[1:]),
+            torch.ones(len(starts_B), dtype=torch.bool),
+        )
+
     def num_eval_lanes(self, split: Split) -> int:
         """Lanes that a split is scored in: part of how a score is reported."""
         return self._eval_lanes(split).num_lanes

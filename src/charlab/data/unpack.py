@@ -14,7 +14,7 @@ from charlab.data.checksum import sha256_of
 from charlab.data.entries import made_once
 from charlab.data.report import Progress, Report
 from charlab.data.textfile import empty, unreadable
-from charlab.errors import UsageError
+from charlab.errors import MissingPackage, UsageError
 from charlab.files import HashingWriter
 
 Form = Literal["plain", "zip", "gz", "bz2", "xz", "zst"]
@@ -194,11 +194,7 @@ def _zst_blocks(stored: BinaryIO, path: Path, option: str) -> Iterator[bytes]:
     try:
         import zstandard
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{path} is compressed with zstd, and the package that unpacks it is not installed",
-            hint="pip install 'charlab[zstd]', or unpack it: zstd -d FILE",
-            option=option,
-        ) from error
+        raise MissingPackage(f"{path}", "zstandard", "zstd", option=option) from error
     decompressor = zstandard.ZstdDecompressor()
     frame = decompressor.decompressobj()
     try:
