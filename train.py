@@ -44,7 +44,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     from charlab.data.dataset import build_dataset, describe_dataset
     from charlab.data.report import ConsoleReport
     from charlab.lit import CharLitModule
-    from charlab.loggers import build_loggers
+    from charlab.loggers import build_loggers, check_loggers
     from charlab.memory import peak_memory
     from charlab.model import build_model
     from charlab.outcome import final_scores, recorded, sample_quality
@@ -68,6 +68,8 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
         return
     shared = rank.wait_for_run()
     check_devices(config.trainer)
+    if rank.world.is_first:
+        check_loggers(config.logger)
     data = build_dataset(config.data, config.seed, cache, rank.world, report)
     model = build_model(config.model, len(data.vocabulary), config.seed, cache)
     prepare_process(config, model.record["hidden_size"])
@@ -76,7 +78,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     total_steps = num_steps(config.trainer, len(batches))
     signals = EndingSignals(is_over=lambda: rank.is_over)
     with (
-        open_run(rank, shared, plain, overrides, asked, data) as (record, last, notes),
+        open_run(rank, shared, plain, overrides, asked, data, total_steps) as (record, last, notes),
         recorded(record, config.logger.wandb, signals) as tracking,
     ):
         record.update(
@@ -110,6 +112,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
             clock,
             sinks,
             data.module.probe,
+            tracking.show_histograms,
             rank,
             signals,
             vocab_size=len(data.vocabulary),
@@ -135,6 +138,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
         if not rank.world.is_first:
             return
         tracking.summarise(scores)
+        tracking.keep_checkpoint(scores)
         record.update(
             scores=scores,
             train_s=round(clock.seconds, 3),

@@ -125,7 +125,11 @@ def measure(
     config, plain = OmegaConf.to_object(composed), to_container(composed)
     assert isinstance(config, Config)
     data = build_dataset(
-        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(terminal.console())
+        config.data,
+        config.seed,
+        Path(config.paths.cache),
+        World(),
+        ConsoleReport(terminal.console()),
     )
     model = build_model(config.model, len(data.vocabulary), config.seed)
     prepare_process(config, model.record["hidden_size"])
@@ -150,6 +154,7 @@ def measure(
         clock,
         [lambda drawn, step: record.add_samples({"step": step} | vars(one) for one in drawn)],
         data.module.probe,
+        tracking.show_histograms,
         Rank(World(), None),
         EndingSignals(),
         vocab_size=len(data.vocabulary),

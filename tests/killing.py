@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,14 @@ def strike(blow: Blow) -> None:
     setattr(owner, name, struck)
 
 
-def train_in_fork(folder: Path, *overrides: str, blow: Blow | None = None) -> int:
+class Timed(NamedTuple):
+    """A signal so many seconds after a process has begun."""
+
+    after_s: float
+    signum: int
+
+
+def train_in_fork(folder: Path, *overrides: str, blow: Blow | Timed | None = None) -> int:
     """The exit code of `train` in a fork, 128 + N where signal N ended it."""
     assert torch.get_num_threads() == 1  # threads do not survive a fork
     with warnings.catch_warnings():
@@ -63,7 +71,7 @@ def train_in_fork(folder: Path, *overrides: str, blow: Blow | None = None) -> in
     if child == 0:
         code = 99
         with contextlib.suppress(BaseException):
-            if blow is not None:
+            if isinstance(blow, Blow):
                 strike(blow)
             sys.stdout = sys.stderr = (folder / "log.txt").open("a", buffering=1)
             try:
@@ -73,6 +81,15 @@ def train_in_fork(folder: Path, *overrides: str, blow: Blow | None = None) -> in
             except BaseException:
                 traceback.print_exc()
         os._exit(code)
+    timer = None
+    if isinstance(blow, Timed):
+        timer = threading.Timer(blow.after_s, os.kill, (child, blow.signum))
+        timer.start()
+    # the child stays a zombie until the timer is over, so that its pid is nobody else's
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    if timer is not None:
+        timer.cancel()
+        timer.join()
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
@@ -115,6 +132,7 @@ def results(run: Path) -> dict[str, Any]:
         },
         "metrics": metrics(run),
         "samples": rows(run / "samples.jsonl") if (run / "samples.jsonl").exists() else [],
+        "diagnostics": rows(path) if (path := run / "diagnostics.jsonl").exists() else [],
         "files": sorted(path.name for path in (run / "checkpoints").iterdir()),
     }
     for name in ("best", "last"):

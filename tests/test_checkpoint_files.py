@@ -151,7 +151,7 @@ def test_a_disk_that_fails_leaves_the_old_one_and_is_told(file, monkeypatch, num
         with pytest.raises(CharlabError, match="cannot be written") as caught:
             write_checkpoint(numbered(2), file)
     assert caught.value.got == os.strerror(number)
-    assert caught.value.hint.endswith("goes on from the last one")
+    assert caught.value.hint.endswith("it goes on from the last checkpoint")
     assert names(file.parent) == ["last.ckpt"]
     assert last_step(file.parent) == (1, "")
 

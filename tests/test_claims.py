@@ -12,8 +12,9 @@ import pytest
 from charlab import claims
 from charlab.claims import NAME, Claim, deciding, holder_of, this_process
 from charlab.errors import CharlabError, Held, UsageError
+from charlab.found import find_run
 from charlab.resume import Asked, chosen
-from charlab.runs import Run, find_run, run_name
+from charlab.runs import Run, run_name
 
 from .test_launch import CONFIG
 

@@ -38,6 +38,7 @@ CONFIG = {
     "seed": 0,
     "group": "names",
     "model": {"cell": "gru", "num_layers": 1, "hidden_size": 8, "match_params": None},
+    "trainer": {"max_steps": 30, "max_epochs": None},
 }
 
 # As train.py is a rank: rank 0 makes the run directory, then each does what its argument says.

@@ -10,10 +10,11 @@ import pytest
 import charlab
 from charlab import provenance
 from charlab.errors import UsageError
+from charlab.found import find_run
 from charlab.provenance import changes, code_hash
 from charlab.rows import keep_until
 from charlab.run_config import config_to_go_on
-from charlab.runs import find_run, read_record
+from charlab.runs import read_record
 from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.jobs import Job, Outcome
 

@@ -17,6 +17,7 @@ STEP = "charlab.lit:CharLitModule.training_step"
 VAL = "charlab.lit:CharLitModule.validation_step"
 TEST = "charlab.lit:CharLitModule.test_step"
 EPOCH_END = "charlab.callbacks.epoch_log:EpochLog.on_train_epoch_end"
+DIAGNOSTICS = "charlab.callbacks.diagnostics:DiagnosticsLog.on_validation_end"
 SAMPLES = "charlab.callbacks.samples:Samples._draw"
 WRITE = "charlab.checkpoint:write_checkpoint"
 FSYNC = "charlab.checkpoint:os.fsync"
@@ -35,12 +36,18 @@ STREAM = (
     "callbacks.samples.max_length=30",
     "callbacks.checkpoint.every_n_steps=3",
 )
+DIAGNOSED = (
+    "callbacks.diagnostics.enabled=true",
+    "callbacks.diagnostics.every_n_steps=15",
+    "callbacks.checkpoint.every_n_steps=7",
+)
 # by name: the overrides of a run of 30 steps of which each tenth is validated, unless it says so
 RUNS = {
     "names": (),
     "dropout": DROPOUT,
     "stream": (*STREAM, "model=lstm", "model.dropout=0.2"),
     "engine": (*STREAM, "model=custom_gru", "model.num_layers=2"),
+    "diagnosed": ("model.dropout=0.3", "model=custom_lstm", *DIAGNOSED),
     "windows": (*STREAM, "data.stateful=false", "optimizer=adam", "scheduler=cosine"),
     # 16 steps an epoch, and a last one that is cut short
     "epochs": ("trainer.max_steps=40", "trainer.max_epochs=7", "trainer.val_every_n_steps=null"),
@@ -112,6 +119,8 @@ def survives(folder, whole, name, *blows):
         # around a validation: before its step, in it, after it
         slow("names", [Blow(STEP, 10)], [9]),
         ("names", [Blow(VAL, 1), Blow(STEP, 3)], [9, 10]),
+        # with a row of diagnostics to take back, and with one to keep
+        ("diagnosed", [Blow(DIAGNOSTICS, 1, after=True), Blow(STEP, 6)], [9, 14]),
         # around the end of an epoch
         ("dropout", [Blow(STEP, 17)], [16]),
         # while a stream carries its state, and as its epoch ends

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charlab import cli
-from charlab.checkpoint import read_checkpoint
+from charlab.checkpoint import read_checkpoint, write_checkpoint
 from charlab.runs import read_record
 
 from .jobs import Job
@@ -32,6 +32,7 @@ def saved_steps(folder, monkeypatch, *overrides):
     def note(checkpoint, path):
         if path.name == "last.ckpt":
             steps.append(checkpoint["global_step"])
+        write_checkpoint(checkpoint, path)
 
     monkeypatch.setattr("charlab.checkpoint.write_checkpoint", note)
     assert train(folder, "trainer.test=false", *overrides)[0] == 0
@@ -78,7 +79,7 @@ def test_charlab_resume_needs_the_directory_alone(tmp_path, whole_dropout, monke
 def test_charlab_resume_refuses_what_would_be_another_run(tmp_path, capsys):
     assert go(tmp_path, "names", blow=Blow(STEP, 5, TERM)) == 130
     run = only_run(tmp_path)
-    for override, had in (("trainer.max_steps=40", 30), ("optimizer.lr=1e-4", 0.005)):
+    for override, had in (("data.batch_size=40", 16), ("optimizer.lr=1e-4", 0.005)):
         assert cli.run(["resume", str(run), override]) == 2
         told = capsys.readouterr().err
         name = override.partition("=")[0]

@@ -54,6 +54,11 @@ def test_run_json_says_how_it_went(run):
     assert record["samples"]["num_samples"] == 5000
     assert sum(record["samples"]["lengths"]) == 5000 * record["samples"]["ended"]
     assert sum(record["data"]["lengths"]) == record["data"]["num_train"]
+    # around three validations, and the best ones
+    cost = record["checkpoints"]
+    assert 6 <= cost["number"] <= 9
+    assert 0 < cost["seconds"] < record["seconds"]
+    assert cost["bytes"] == (run / "checkpoints" / "last.ckpt").stat().st_size
     assert (record["num_steps"], record["data"]["unit"]) == (30, "char")
     assert 100e6 < record["peak_memory_bytes"] < 10e9
     assert record["peak_device_memory_bytes"] is None

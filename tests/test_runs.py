@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import charlab
+from charlab.errors import CannotWrite
 from charlab.provenance import PACKAGES, git_state
 from charlab.runs import Run, config_hash, read_record, slug
 
@@ -22,6 +23,7 @@ CONFIG = {
     "group": "names",
     "model": {"cell": "custom_gru", "num_layers": 2, "hidden_size": 64, "match_params": None},
     "data": {"name": "names", "path": None, "tags": ["ä", "b"]},
+    "trainer": {"max_steps": 30, "max_epochs": None},
     "paths": {"runs": "runs", "cache": "cache"},
 }
 OVERRIDES = ["model=custom_gru", "+model.note='a b'", "seed=3"]
@@ -249,7 +251,8 @@ def test_a_reader_never_sees_half_a_record(tmp_path):
     writer.start()
     try:
         numbers = []
-        while len(numbers) < 300:
+        # on a busy machine either of the two may have few turns
+        while len(numbers) < 300 or numbers[-1] < 20:
             record = read_record(run.path)
             if "number" in record:
                 assert record["text"] == str(record["number"]) * 20_000
@@ -257,7 +260,8 @@ def test_a_reader_never_sees_half_a_record(tmp_path):
     finally:
         stop.set()
         writer.join()
-    assert numbers == sorted(numbers) and len(set(numbers)) > 10
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) > 1
     assert not list(run.path.glob("run.json?*"))
 
 
@@ -270,7 +274,7 @@ def test_a_write_that_fails_leaves_the_record_as_it_was(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("charlab.rows.os.fsync", full)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(CannotWrite, match="no space left"):
             run.update(status="finished")
     assert read_record(run.path) == before
     with pytest.raises(TypeError, match="not JSON serializable"):

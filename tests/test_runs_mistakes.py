@@ -11,7 +11,9 @@ from charlab.runs import Run, read_record
 
 def create(runs, seed=0):
     model = {"cell": "gru", "num_layers": 1, "hidden_size": 8, "match_params": None}
-    return Run.create({"seed": seed, "group": "names", "model": model}, [], runs)
+    trainer = {"max_steps": 30, "max_epochs": None}
+    config = {"seed": seed, "group": "names", "model": model, "trainer": trainer}
+    return Run.create(config, [], runs)
 
 
 @pytest.mark.parametrize("place", ["runs", "group"])

@@ -38,7 +38,12 @@ def make_job(tmp_path, seed=0, devices=1, accelerator="cpu", **options):
         "seed": seed,
         "group": "g",
         "model": {"cell": "gru", "num_layers": 1, "hidden_size": 8, "match_params": None},
-        "trainer": {"devices": devices, "accelerator": accelerator},
+        "trainer": {
+            "devices": devices,
+            "accelerator": accelerator,
+            "max_steps": 30,
+            "max_epochs": None,
+        },
         "paths": {"runs": str(tmp_path / "runs")},
     }
     job = Job((), config)

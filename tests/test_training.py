@@ -1,18 +1,12 @@
-"""What may happen while a run trains: divergence, early stopping, loggers, W&B, failures."""
+"""What may happen while a run trains: divergence, early stopping, loggers, failures."""
 
 import json
 import math
 import subprocess
 import sys
-from collections import defaultdict
-from pathlib import Path
 
 import pytest
 import torch
-
-from charlab import tracking
-from charlab.errors import UsageError
-from charlab.tracking import resolve_mode
 
 from .running import ROOT, rows, train
 
@@ -154,93 +148,6 @@ def test_tensorboard_writes_events(tmp_path):
     exit_code, run = train(tmp_path, "logger.tensorboard.enabled=true")
     assert exit_code == 0
     assert list((run / "tensorboard").glob("events.out.tfevents.*"))
-
-
-# ---------------------------------------------------------------------------------- W&B, offline
-@pytest.fixture
-def no_credentials(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-
-
-def wandb_records(run):
-    """What the offline file holds by type, read by W&B's own tool."""
-    (file,) = run.glob("wandb/offline-run-*/*.wandb")
-    tool = Path(sys.executable).with_name("wandb")
-    told = subprocess.run(
-        [tool, "leet", "inspect", "--json", file], capture_output=True, text=True, check=True
-    )
-    records = defaultdict(list)
-    for line in told.stdout.splitlines():
-        record = json.loads(line)
-        records[record["type"]].append(record.get(record["type"]))
-    return records
-
-
-def test_without_credentials_the_run_is_kept_offline_and_whole(tmp_path, no_credentials):
-    exit_code, run = train(tmp_path, "logger.wandb.mode=auto", "logger.wandb.tags=[a,b]")
-    assert exit_code == 0
-    record = json.loads((run / "run.json").read_text())
-    assert record["wandb"]["mode"] == "offline"
-    records = wandb_records(run)
-    (started,) = records["run"]
-    assert started["run_id"] == record["wandb"]["id"]
-    assert (started["project"], started["run_group"]) == ("charlab", "names")
-    assert (started["display_name"], started["tags"]) == (run.name, ["a", "b"])
-    assert records["config"][0]["update"]["model"]["hidden_size"] == 16
-    assert records["exit"][0]["exit_code"] == 0
-    history = [row["item"] for row in records["history"]]
-    local = rows(run / "metrics.jsonl")
-    for name in ("train/bpc", "val/bpc", "test/bpc", "baseline/ngram5_bpc"):
-        assert [(row["trainer/global_step"], row[name]) for row in history if name in row] == [
-            (row["step"], pytest.approx(row[name])) for row in local if name in row
-        ]
-    # a table of samples every 15 steps and after each validation
-    tables = [row["trainer/global_step"] for row in history if "samples._type" in row]
-    assert tables == [10, 15, 20, 30]
-
-
-def test_a_failed_run_is_failed_in_wandb_too(tmp_path, no_credentials):
-    exit_code, run = train(
-        tmp_path, "logger.wandb.mode=offline", "optimizer.lr=1e30", "trainer.gradient_clip=0"
-    )
-    assert exit_code == 3
-    assert wandb_records(run)["exit"][0]["exit_code"] == 1
-
-
-@pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
-def test_wandb_mode_of_the_environment_decides_for_auto(monkeypatch, mode):
-    monkeypatch.setenv("WANDB_MODE", mode)
-    monkeypatch.setattr(tracking, "has_credentials", lambda: True)
-    assert resolve_mode("auto") == mode
-    assert resolve_mode("disabled") == "disabled"
-
-
-def test_online_without_credentials_is_told_and_recorded(tmp_path, no_credentials, capsys):
-    exit_code, run = train(tmp_path, "logger.wandb.mode=online")
-    assert exit_code == 2
-    assert "W&B cannot be online without credentials" in capsys.readouterr().err
-    assert json.loads((run / "run.json").read_text())["status"] == "failed"
-
-
-def test_a_misspelt_wandb_mode_is_told(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "ofline")
-    with pytest.raises(UsageError, match="WANDB_MODE=ofline is not a mode"):
-        resolve_mode("auto")
-
-
-def test_a_server_that_does_not_answer_leaves_the_run_offline(
-    tmp_path, no_credentials, monkeypatch, capsys
-):
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
-    exit_code, run = train(tmp_path, "logger.wandb.mode=auto")
-    assert exit_code == 0
-    assert "the server did not answer" in capsys.readouterr().out.replace("\n", " ")
-    record = json.loads((run / "run.json").read_text())
-    assert (record["status"], record["wandb"]["mode"]) == ("finished", "offline")
 
 
 # ------------------------------------------------------------------------------------- train.py

@@ -6,6 +6,7 @@ of its zip archive is the sha256 of what comes before, which torch itself does n
 
 import hashlib
 import os
+import warnings
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, final
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from charlab.errors import CharlabError, UsageError
+from charlab.errors import CannotWrite, UsageError
 from charlab.model import CharModel
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -38,7 +39,10 @@ def read_checkpoint(path: Path, *, sealed: bool = False) -> dict[str, Any]:
     try:
         raw = path.read_bytes()
         _check_sum(raw, sealed)
-        checkpoint = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # of a file that is none of ours, which is said below
+            warnings.simplefilter("ignore", UserWarning)
+            checkpoint = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         raise UsageError(
             f"{path} cannot be read",
@@ -69,7 +73,7 @@ def _reason(path: Path, error: Exception) -> str:
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Replace a checkpoint; last.ckpt becomes previous.ckpt. When this returns it is on the disk.
 
-    Whatever happens meanwhile, there is a whole one: the old or the new. Raises CharlabError where
+    Whatever happens meanwhile, there is a whole one: the old or the new. Raises CannotWrite where
     it cannot be written.
     """
     buffer = BytesIO()
@@ -90,12 +94,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             new.unlink()
-        raise CharlabError(
-            f"{path} cannot be written",
-            expected="a folder that can be written, on a disk with room",
-            got=error.strerror or str(error),
-            hint=f"make room; `charlab resume {path.parents[1]}` goes on from the last one",
-        ) from error
+        raise CannotWrite(path, error) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,10 +15,14 @@ import click
 
 import charlab
 from charlab import terminal
+from charlab.compare.command import compare_command
 from charlab.errors import CharlabError
+from charlab.leet import leet_command
 from charlab.listing.command import runs_command
+from charlab.plot.command import plot_command
 from charlab.resume_command import resume_command
 from charlab.sweeps.command import sweep_command
+from charlab.wandb_report import wandb_report_command
 
 Which = Literal["best", "last"]
 Split = Literal["train", "val", "test"]
@@ -243,8 +247,12 @@ def data_command(name: str, overrides: Sequence[str], picture: Path | None) -> N
 
 
 charlab_command.add_command(runs_command)
+charlab_command.add_command(compare_command)
+charlab_command.add_command(plot_command)
 charlab_command.add_command(resume_command)
 charlab_command.add_command(sweep_command)
+charlab_command.add_command(leet_command)
+charlab_command.add_command(wandb_report_command)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """The errors a user can meet, and the exit codes they end in. Imports nothing heavy."""
 
+from pathlib import Path
+
 
 class CharlabError(Exception):
     """A message for the user: what was expected, what came, what to do.
@@ -47,3 +49,31 @@ class Held(CharlabError):
     """Another process runs the run. Exit code 75 (EX_TEMPFAIL): later it may not."""
 
     exit_code = 75
+
+
+class CannotWrite(CharlabError):
+    """A file of a run cannot be written: a full disk, a broken one, a folder without permission.
+
+    The run can go on from its last checkpoint. Exit code 1.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written",
+            expected="a folder that can be written, on a disk with room",
+            got=error.strerror or str(error),
+            hint="the same command again, once there is room: it goes on from the last checkpoint",
+        )
+
+
+class MissingPackage(UsageError):
+    """What was asked for needs a package of an extra that is not installed. Exit code 2."""
+
+    def __init__(self, what: str, package: str, extra: str, *, option: str = "") -> None:
+        super().__init__(
+            f"{what} needs {package}",
+            expected=f"the extra `{extra}`",
+            got=f"{package} is not installed",
+            hint=f"pip install -c constraints.txt -e '.[{extra}]'",
+            option=option,
+        )

@@ -171,6 +171,15 @@ class CharLitModule(LightningModule):
         limit = self.config.trainer.gradient_clip or torch.inf
         self.grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 
+    def take_new_schedule(self) -> None:
+        """Set the learning rate of the next step where a checkpoint had that of another budget."""
+        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        assert isinstance(optimizer, Optimizer)
+        assert isinstance(schedule, LambdaLR)
+        factor = lr_factor(self.config.scheduler, self.global_step, self.total_steps)
+        for group, lr in zip(optimizer.param_groups, schedule.base_lrs):
+            group["lr"] = lr * factor
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["charlab"] = {**self.metadata, "scores": self.latest_scores}
 

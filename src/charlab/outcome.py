@@ -1,7 +1,11 @@
 """How a run ends: tested, sampled, recorded as finished, preempted or failed."""
 
+import errno
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pytorch_lightning import Trainer
 
@@ -10,24 +14,29 @@ from charlab.checkpoint import BEST, PREVIOUS, load_weights, read_checkpoint
 from charlab.config.schema_output import WandbConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
-from charlab.errors import Held, Interrupted, TrainingDiverged
+from charlab.errors import CannotWrite, Held, Interrupted, TrainingDiverged
 from charlab.lit import CharLitModule
 from charlab.model import CharModel
+from charlab.plot import draw
 from charlab.runs import Run
 from charlab.sampling import sample
 from charlab.stopping import EndingSignals
 from charlab.tracking import Tracking
 
+_log = logging.getLogger(__name__)
 # enough for the parts of a crowd to be known to half a per cent
 QUALITY_SAMPLES = 5000
 QUALITY_MAX_LENGTH = 100
+# errors of a disk, and not of what is written to it
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 @contextmanager
 def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[Tracking]:
     """Whatever happens inside, run.json and W&B say how the run ended.
 
-    Raises Interrupted for signals that end a process; other errors go on.
+    Raises Interrupted for signals that end a process, CannotWrite where the disk is the reason;
+    other errors go on.
     """
     tracking: Tracking | None = None
     with signals.handled():
@@ -40,16 +49,37 @@ def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[
             (run.checkpoints / PREVIOUS).unlink(missing_ok=True)
         except BaseException as error:
             signals.ignore()
+            if isinstance(error, OSError) and error.errno in DISK:
+                error = CannotWrite(Path(error.filename or run.path), error)
             is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
+            goes_on = is_interrupt or isinstance(error, CannotWrite)
             if not isinstance(error, Held):  # then the run is another's
                 told = "interrupted" if is_interrupt else f"{type(error).__name__}: {error}"
-                run.end("preempted" if is_interrupt else "failed", error=told)
+                # on a full disk the record goes on saying "running", and no process has the run
+                with suppress(CannotWrite):
+                    run.end("preempted" if goes_on else "failed", error=told)
             if tracking is not None:
-                tracking.finish(exit_code=1, goes_on=is_interrupt)
-            if not is_interrupt:
-                raise
-            raise Interrupted(f"interrupted; to go on: charlab resume {run.path}") from error
+                tracking.finish(exit_code=1, goes_on=goes_on)
+            if is_interrupt:
+                error = Interrupted(f"interrupted; to go on: charlab resume {run.path}")
+            raise error
+        if config.images:
+            show_pictures(run, tracking)
         tracking.finish(exit_code=0)
+
+
+def show_pictures(run: Run, tracking: Tracking) -> None:
+    """The pictures of `charlab plot` at W&B, where it is on.
+
+    The run has finished by now: what goes wrong with a picture is told, and changes nothing.
+    """
+    if tracking.logger is None:
+        return
+    try:
+        with TemporaryDirectory() as folder:
+            tracking.show_images(draw(run.path, Path(folder)))
+    except Exception as error:
+        _log.warning(f"W&B has no pictures of the run: {type(error).__name__}: {error}")
 
 
 def final_scores(

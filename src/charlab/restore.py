@@ -18,7 +18,7 @@ from charlab.provenance import changes
 from charlab.ranks import Rank
 from charlab.resume import Asked, begun
 from charlab.run_config import config_of_run
-from charlab.runs import Run, read_record
+from charlab.runs import Run, budget, read_record
 
 Which = Literal["best", "last"]
 
@@ -62,6 +62,7 @@ def open_run(
     overrides: Sequence[str],
     asked: Asked,
     data: DataSet,
+    total_steps: int,
 ) -> Iterator[tuple[Run, Path | None, list[str]]]:
     """(the run, the checkpoint that it goes on from, what there is to say of that), for each rank.
 
@@ -83,15 +84,35 @@ def open_run(
             changed = changes(run.record)
             checkpoint, note = settle_last(run.checkpoints)
             step = None if checkpoint is None else checkpoint["global_step"]
+            if asked.extends:
+                _check_more(step or 0, total_steps)
+            is_extended = run.record.get("budget", budget(config)) != budget(config)
+            if is_extended:
+                run.extend(config, step or 0)
             run.go_on(step, 0.0 if checkpoint is None else checkpoint["training"]["seconds"])
             found = None if checkpoint is None else run.checkpoints / LAST
             notes = [note] if note else []
+            if is_extended:
+                notes.append(
+                    f"extended to {total_steps:,} steps: from here on its learning rate is that of "
+                    "a run of this length"
+                )
             notes.append(f"goes on with {run.path.name} from step {step or 0:,}")
             if changed and step:
                 what = " and ".join(changed)
                 notes.append(f"changed meanwhile: {what}; resume=never begins anew")
         rank.hand_over(run.path)
         yield run, found, notes
+
+
+def _check_more(step: int, total_steps: int) -> None:
+    if total_steps <= step:
+        raise UsageError(
+            "the run has had that budget",
+            expected=f"more than the {step:,} steps that it has done",
+            got=f"{total_steps:,} steps",
+            option="trainer.max_steps",
+        )
 
 
 def check_same_data(record: Mapping[str, Any], data: DataSet, more_hint: str = "") -> None:

@@ -8,7 +8,8 @@ from typing import Any, final
 
 from charlab.claims import deciding, holder_of
 from charlab.errors import CharlabError, Held, UsageError
-from charlab.runs import Found, Run, find_run, read_record, run_name, runs_of, state_of
+from charlab.found import Found, find_run, runs_of, state_of
+from charlab.runs import Run, read_record, run_name
 
 
 @final
@@ -19,21 +20,24 @@ class Asked:
     once          run it once, whoever asks how often
     retry_failed  a run that failed, or was stopped early, does not count
     run           go on with this run, and no other
+    extends       it is to train for longer than it was to
     """
 
     once: bool = False
     retry_failed: bool = False
     run: Path | None = None
+    extends: bool = False
 
 
 def chosen(config: Mapping[str, Any], asked: Asked) -> Found | None:
     """The interrupted run to go on with, None for a new one; with `once` also a finished one.
 
     Raises Held where a live process has the run; CharlabError where it failed and is not to be
-    tried again; UsageError where resume=must finds nothing, and where `asked.run` is finished.
+    tried again; UsageError where resume=must finds nothing, and where `asked.run` is finished and
+    not to be extended.
     """
     if asked.run is not None:
-        return _named(asked.run)
+        return _named(asked.run, asked.extends)
     folder, name = _folder(config), run_name(config)
     if asked.once:
         found = find_run(folder, name)
@@ -61,17 +65,25 @@ def chosen(config: Mapping[str, Any], asked: Asked) -> Found | None:
     return None
 
 
-def _named(path: Path) -> Found:
+def _named(path: Path, extends: bool) -> Found:
     record = read_record(path)
     found = Found(path, state_of(path, record), record)
     if found.state == "running":
         raise _held(path)
-    if found.state == "finished":
+    if found.state == "finished" and not extends:
         raise UsageError(
             f"{path} has finished: nothing is left of its budget",
-            expected="a run that was interrupted, or that failed",
+            expected="a run that was interrupted, or that failed, or a larger budget",
             got=f"status {record['status']}",
-            hint="the same options with a larger trainer.max_steps or max_epochs are another run",
+            hint=f"charlab resume {path} trainer.max_steps=N, with N above "
+            f"{record.get('total_steps', 'its steps')}",
+        )
+    if found.state == "finished" and record.get("num_steps", 0) < record.get("total_steps", 0):
+        raise UsageError(
+            f"{path} was ended by early stopping, not by its budget",
+            expected="a run that has had its whole budget",
+            got=f"{record['num_steps']:,} of {record['total_steps']:,} steps",
+            hint="callbacks.early_stopping.patience=N with a larger N is another run",
         )
     return found
 
@@ -90,7 +102,7 @@ def is_finished(config: Mapping[str, Any], asked: Asked) -> bool:
     A look before anything heavy is loaded. `begun` looks again.
     """
     found = chosen(config, asked)
-    if found is None or found.state != "finished":
+    if found is None or found.state != "finished" or asked.extends:
         return False
     print(f"finished already: {found.path}")
     return True

@@ -18,18 +18,20 @@ SCRIPT = Path(charlab.__file__).parents[2] / "train.py"
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
 def resume_command(run: Path, overrides: Sequence[str]) -> None:
-    """Go on with a run that was interrupted or that failed, in its own directory.
+    """Go on with a run that was interrupted or that failed, or train one for longer.
 
     To the bit, what comes of it is what would have come without the interruption. Options may say
     where things are, what is shown and what is kept: paths.*, data.path, logger.*,
-    callbacks.checkpoint.*, callbacks.progress.*. Others would make it another run.
+    callbacks.checkpoint.*, callbacks.progress.*. A larger trainer.max_steps or trainer.max_epochs
+    extends the run, a finished one too: from where it is, its learning rate is that of a run of the
+    new length. Others would make it another run.
     """
     from charlab.data.check import check_data_config
     from charlab.run_config import config_to_go_on
 
-    config = config_to_go_on(run, overrides)
+    config, extends = config_to_go_on(run, overrides)
     check_data_config(config.data)
-    _train()(config, overrides, Asked(run=run))
+    _train()(config, overrides, Asked(run=run, extends=extends))
 
 
 def _train() -> Callable[..., None]:

@@ -4,8 +4,11 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
+
+from charlab.errors import CannotWrite
 
 
 def finite(value: Any) -> Any:
@@ -17,26 +20,42 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """In here an OSError is about the file, and becomes CannotWrite."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(file, error) from error
+
+
 def append(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with file.open("a", encoding="utf-8") as opened:
+    """Raises CannotWrite, as all that write here do; half a row may be there then."""
+    with writing(file), file.open("a", encoding="utf-8") as opened:
         opened.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def replace(file: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file anew; a reader sees it as it was or as it is. durable: on the disk, too."""
     draft = file.with_name(f"{file.name}.new")
-    with draft.open("wb") as opened:
-        opened.write(content)
-        if durable:
-            opened.flush()
-            os.fsync(opened.fileno())
-    draft.replace(file)
+    with writing(file):
+        try:
+            with draft.open("wb") as opened:
+                opened.write(content)
+                if durable:
+                    opened.flush()
+                    os.fsync(opened.fileno())
+            draft.replace(file)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            raise
 
 
 def sync(file: Path) -> None:
     """Have on the disk what was written so far, if there is such a file."""
     if file.exists():
-        with file.open("rb") as opened:
+        with writing(file), file.open("rb") as opened:
             os.fsync(opened.fileno())
 
 

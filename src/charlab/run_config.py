@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from charlab.config.load import load_config
 from charlab.errors import UsageError
-from charlab.runs import read_record
+from charlab.runs import BUDGET, read_record
 
 # What may differ when a run goes on: where things are, what is shown and kept, not its results.
 FREE = (
@@ -18,6 +18,7 @@ FREE = (
     "data.path=",
     "resume=",
 )
+EXTENDING = tuple(f"trainer.{name}" for name in BUDGET)
 
 
 def config_of_run(path: Path, overrides: Sequence[str]) -> DictConfig:
@@ -35,14 +36,20 @@ def config_of_run(path: Path, overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def config_to_go_on(path: Path, overrides: Sequence[str]) -> DictConfig:
-    """As `config_of_run`; UsageError where an override would change what the run computes."""
+def config_to_go_on(path: Path, overrides: Sequence[str]) -> tuple[DictConfig, bool]:
+    """(as `config_of_run`, whether the run is to train longer than it was to).
+
+    Raises UsageError where an override would change what the run has computed.
+    """
     config = config_of_run(path, overrides)
     began = config_of_run(path, ())
+    extends = False
     for override in overrides:
         name = override.partition("=")[0]
         before, after = (OmegaConf.select(one, name) for one in (began, config))
-        if before != after and not override.startswith(FREE):
+        if before == after or override.startswith(FREE):
+            continue
+        if name not in EXTENDING:
             raise UsageError(
                 f"a run goes on as it began: {name} cannot be changed",
                 expected=f"{name}={before}, as {path / 'config.yaml'} has it",
@@ -50,4 +57,31 @@ def config_to_go_on(path: Path, overrides: Sequence[str]) -> DictConfig:
                 hint=f"python train.py ... {override} makes another run",
                 option=name,
             )
-    return config
+        extends = True
+    if extends:
+        _check_extension(config, overrides, read_record(path).get("num_steps"))
+    return config, extends
+
+
+def _check_extension(config: DictConfig, overrides: Sequence[str], num_steps: int | None) -> None:
+    """Of two budgets the one that was not typed does not end the run."""
+    typed = {override.partition("=")[0] for override in overrides}
+    for name in EXTENDING:
+        if name not in typed:
+            with read_write(config):
+                OmegaConf.update(config, name, None)
+    max_steps = config.trainer.max_steps
+    if num_steps is not None and max_steps is not None and max_steps <= num_steps:
+        raise UsageError(
+            "the run has had that budget",
+            expected=f"more than the {num_steps:,} steps that it has done",
+            got=f"trainer.max_steps={max_steps}",
+            option="trainer.max_steps",
+        )
+    if config.trainer.max_steps is None and config.trainer.max_epochs is None:
+        raise UsageError(
+            "a run needs a budget",
+            expected="trainer.max_steps=N or trainer.max_epochs=N",
+            got="neither",
+            option="trainer.max_steps",
+        )

@@ -1,16 +1,15 @@
-"""The run directory: the record of a run. The dashboard is a copy of it.
+"""The run directory: the record of a run. The dashboard is a copy of it. Imports no torch.
 
-    runs/<group>/<slug>-<hash>/
-        config.yaml      the resolved configuration
-        overrides.txt    what was typed to get it, one override a line
-        run.json         status, W&B id, code, versions, hardware, data, model, scores, times
-        metrics.jsonl    one object a row: step, chars_seen, seconds, then metrics by name
-        samples.jsonl    one object a sample: step, prompt, temperature, text, ended
-        checkpoints/     last.ckpt, best.ckpt
-        wandb/
-        claim.json       while a process runs it: which one
-
-Imports no torch.
+runs/<group>/<slug>-<hash>/
+    config.yaml      the resolved configuration
+    overrides.txt    what was typed to get it, one override a line
+    run.json         status, W&B id, code, versions, hardware, data, model, scores, times
+    metrics.jsonl    one object a row: step, chars_seen, seconds, then metrics by name
+    samples.jsonl    one object a sample: step, prompt, temperature, text, ended
+    diagnostics.jsonl  one object a measurement, where they are made
+    checkpoints/     last.ckpt, best.ckpt
+    wandb/
+    claim.json       while a process runs it: which one
 """
 
 import errno
@@ -23,25 +22,34 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final, get_args
+from typing import Any, Literal, final, get_args
 
 from omegaconf import OmegaConf
 
 from charlab import rows
-from charlab.claims import Claim, holder_of
-from charlab.errors import UsageError
+from charlab.claims import Claim
+from charlab.errors import CannotWrite, UsageError
 from charlab.not_a_run import not_a_run
 from charlab.provenance import provenance
 
 # preempted: ended by a signal, to go on later
 Status = Literal["running", "finished", "failed", "pruned", "preempted"]
-# of a run that is looked at from outside; "interrupted" where it is not at its end and no process
-# has it any more
-State = Literal["finished", "running", "interrupted", "failed", "pruned"]
-STATES: tuple[State, ...] = get_args(State)
 # What a run does not depend on.
 NOT_HASHED = ("paths", "resume")
-ROWS = ("metrics.jsonl", "samples.jsonl")
+BUDGET = ("max_steps", "max_epochs")
+# what run.json says of a run that is over
+OUTCOME = (
+    "ended",
+    "scores",
+    "train_s",
+    "chars_seen",
+    "num_steps",
+    "peak_memory_bytes",
+    "peak_device_memory_bytes",
+    "samples",
+    "seconds",
+)
+ROWS = ("metrics.jsonl", "samples.jsonl", "diagnostics.jsonl")
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -65,57 +73,16 @@ def run_name(config: Mapping[str, Any]) -> str:
     return f"{slug(config)}-{config_hash(config)}"
 
 
-@final
-class Found(NamedTuple):
-    """A run directory as another process finds it."""
-
-    path: Path
-    state: State
-    record: dict[str, Any]
-
-
-def state_of(path: Path, record: Mapping[str, Any]) -> State:
-    """What became of a run, as far as another process can see."""
-    status: Status = record["status"]
-    if status == "running" or status == "preempted":
-        return "interrupted" if holder_of(path) is None else "running"
-    return status
-
-
-def runs_of(folder: Path, name: str) -> list[Found]:
-    """The run directories <name>, <name>-2, ... in a folder, the oldest first.
-
-    Raises UsageError where the record of one is damaged: it may be of a finished run.
-    """
-    found: list[Found] = []
-    for path in sorted(folder.glob(f"{name}*"), key=_number):
-        is_numbered = path.name == name or path.name[len(name) + 1 :].isdigit()
-        if is_numbered and (path / "run.json").exists():
-            record = read_record(path)
-            found.append(Found(path, state_of(path, record), record))
-    return found
-
-
-def find_run(folder: Path, name: str) -> Found | None:
-    """The run directory <name>, <name>-2, ... in a folder that says most of what became of it.
-
-    A finished one before one that is running, interrupted, failed or pruned; the newest of a state.
-    """
-    newest_first = reversed(runs_of(folder, name))
-    return min(newest_first, key=lambda found: STATES.index(found.state), default=None)
-
-
-def _number(path: Path) -> int:
-    last = path.name.rpartition("-")[2]
-    return int(last) if last.isdigit() and len(last) < 8 else 1
+def budget(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What says how long a run trains, and may grow when it goes on."""
+    return {name: config["trainer"][name] for name in BUDGET}
 
 
 @final
 class Run:
     """A run directory, and the record that this process has of the run.
 
-    writes  false in a process that shares the run with the one that writes it: its entries, rows
-            and samples go no further than `record`
+    writes  false in a process that shares the run with the one that does: it has `record` alone
     claim   that of the process that writes the run
     is_new  false where an earlier process has begun it
     """
@@ -151,6 +118,7 @@ class Run:
             "started": _now(),
             "ended": None,
             "config_hash": config_hash(config),
+            "budget": budget(config),
             "command": _command(overrides),
             **provenance(),
         }
@@ -164,12 +132,13 @@ class Run:
             (draft / "overrides.txt").write_text(typed, encoding="utf-8")
             run.update(**record)
             run._settle(parent)
-        except OSError as error:
+        except (OSError, CannotWrite) as error:
             shutil.rmtree(draft, ignore_errors=True)
+            told = error.got if isinstance(error, CannotWrite) else error.strerror or str(error)
             raise UsageError(
                 f"cannot make a run directory in {parent}",
                 expected="a folder that can be written",
-                got=error.strerror or str(error),
+                got=told,
                 hint="paths.runs=FOLDER puts the runs elsewhere",
                 option="paths.runs",
             ) from error
@@ -219,6 +188,32 @@ class Run:
         resumed = [*self.record.get("resumed", []), entry]
         self.update(status="running", ended=None, resumed=resumed)
 
+    def extend(self, config: Mapping[str, Any], from_step: int) -> None:
+        """Take over the budget of a configuration, and record what the run had come to."""
+        file = self.path / "config.yaml"
+        own = OmegaConf.load(file)
+        for name, value in budget(config).items():
+            OmegaConf.update(own, f"trainer.{name}", value)
+        # before run.json: where only this is done, the next process sees that they differ
+        rows.replace(file, OmegaConf.to_yaml(own).encode(), durable=True)
+        before = {name: self.record.pop(name) for name in OUTCOME if name in self.record}
+        entry: dict[str, Any] = {
+            "at": _now(),
+            "from_step": from_step,
+            "budget": self.record["budget"],
+            "config_hash": self.record["config_hash"],
+            **{name: before[name] for name in ("scores", "train_s") if name in before},
+        }
+        plain = OmegaConf.to_container(own)
+        assert isinstance(plain, dict)
+        self.update(
+            status="running",
+            ended=None,
+            extended=[*self.record.get("extended", []), entry],
+            budget=budget(config),
+            config_hash=config_hash({str(key): value for key, value in plain.items()}),
+        )
+
     @property
     def num_resumed(self) -> int:
         return len(self.record.get("resumed", []))
@@ -259,6 +254,9 @@ class Run:
 
     def add_samples(self, drawn: Iterable[Mapping[str, Any]]) -> None:
         self._append("samples.jsonl", drawn)
+
+    def add_diagnostics(self, measured: Mapping[str, Any]) -> None:
+        self._append("diagnostics.jsonl", [rows.finite(measured)])
 
     def _append(self, name: str, added: Iterable[Mapping[str, Any]]) -> None:
         if self.writes:

@@ -5,15 +5,19 @@ import shutil
 import sys
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # a line longer than this is hard to read, and one of a log file need not be 80 wide
 LOG_WIDTH = 120
 
 
-def console() -> Console:
+def console() -> "Console":
     """The terminal, or plain lines where the output goes to a file."""
+    from rich.console import Console
+
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 

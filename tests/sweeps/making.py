@@ -9,7 +9,7 @@ from charlab.sweeps.jobs import Job
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
 COMMAND = (sys.executable, str(STAND_IN))
-TRAINER = {"devices": 1, "accelerator": "auto"}
+TRAINER = {"devices": 1, "accelerator": "auto", "max_steps": 30, "max_epochs": None}
 
 # A sweep as a program: its arguments are the folder, LocalOptions and the options of its jobs.
 PROGRAM = """

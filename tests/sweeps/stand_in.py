@@ -20,8 +20,8 @@ from pathlib import Path
 
 from charlab.claims import Claim, deciding, holder_of
 from charlab.errors import Held
+from charlab.found import find_run
 from charlab.lifeline import end_with_parent
-from charlab.runs import find_run
 
 
 def main(flags, options):

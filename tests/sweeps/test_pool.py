@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from charlab.errors import UsageError
-from charlab.runs import Found, find_run
+from charlab.found import Found, find_run
 from charlab.sweeps.definition.files import Metric
 from charlab.sweeps.definition.hyperband import Hyperband
 from charlab.sweeps.ending import ending_of

@@ -34,6 +34,8 @@ class Checkpoints(Checkpoint):
     config.every_n_steps steps, config.every_s seconds after the one before, when a signal came, and
     at the end. So what a signal or a crash can cost is the part of a validation that was done.
 
+    What they cost is in run.json: checkpoints.number, .seconds and the .bytes of the last one.
+
     Raises Interrupted, between two steps or within a validation. Its class makes Lightning call it
     after all other callbacks.
     """
@@ -64,12 +66,16 @@ class Checkpoints(Checkpoint):
         self._saved_at_s = time.monotonic()
         self._validated_step: int | None = None
         self._training: dict[str, Any] | None = None
+        # before an epoch that the budget cuts short is closed
+        self._at_validation: dict[str, Any] | None = None
 
     # ------------------------------------------------------------------------------------- when
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, CharLitModule)
         if self._training is not None:
             module.load_training_state(self._training["ranks"][self.rank.world.rank])
+            if self._training["total_steps"] != self.total_steps:
+                module.take_new_schedule()
             self._training = None
         self._saved_step = trainer.global_step
         self._saved_at_s = time.monotonic()
@@ -127,12 +133,14 @@ class Checkpoints(Checkpoint):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, CharLitModule)
         self._validated_step = trainer.global_step
+        if trainer.should_stop:
+            self._at_validation = module.training_state()
         score = module.latest_scores[MONITOR]
         if math.isnan(score):
             score = math.inf
         if self.config.enabled and (score < self.best_score or not self.has_best):
             self.best_score, self.has_best = score, True
-            trainer.save_checkpoint(self.run.checkpoints / BEST, weights_only=True)
+            self._save(trainer, BEST, weights_only=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._is_done = True
@@ -151,18 +159,31 @@ class Checkpoints(Checkpoint):
         self.run.sync()
         self.clock.stop()
         self._saved_step = trainer.global_step
-        trainer.save_checkpoint(self.run.checkpoints / LAST)
+        self._save(trainer, LAST, weights_only=False)
         self._saved_at_s = time.monotonic()
         self.clock.start()
+
+    def _save(self, trainer: Trainer, name: str, *, weights_only: bool) -> None:
+        path = self.run.checkpoints / name
+        began_s = time.monotonic()
+        trainer.save_checkpoint(path, weights_only=weights_only)
+        if not self.run.writes:
+            return
+        before = self.run.record.get("checkpoints", {"number": 0, "seconds": 0.0})
+        seconds = before["seconds"] + time.monotonic() - began_s
+        cost = {"number": before["number"] + 1, "seconds": round(seconds, 3)}
+        self.run.update(checkpoints={**cost, "bytes": path.stat().st_size})
 
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         assert isinstance(module, CharLitModule)
+        state = self._at_validation if self._is_done else None
         checkpoint["training"] = {
             "is_done": self._is_done,
+            "total_steps": self.total_steps,
             "seconds": self.run.seconds,
-            "ranks": _of_all_ranks(module.training_state(), self.rank.world.size),
+            "ranks": _of_all_ranks(state or module.training_state(), self.rank.world.size),
         }
         if not self._is_done:
             _take_back_the_next_batch(checkpoint["loops"]["fit_loop"])
@@ -171,9 +192,11 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._training = checkpoint["training"]
-        if self._training["is_done"]:
+        if self._training["is_done"] and self._training["total_steps"] == self.total_steps:
             # early stopping may have ended it before its budget did
             trainer.should_stop = True
+        elif self._training["is_done"]:
+            _go_on_after_the_end(checkpoint["loops"]["fit_loop"])
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score, "has_best": self.has_best}
@@ -199,3 +222,35 @@ def _take_back_the_next_batch(loops: dict[str, Any]) -> None:
         counts["ready"] = counts["completed"]
     (position,) = loops["state_dict"]["combined_loader"]
     position["next_batch"] -= 1
+
+
+def _go_on_after_the_end(loops: dict[str, Any]) -> None:
+    """Make the state of Lightning's loops at the end of a budget that of a run with a larger one.
+
+    It is in the middle of the epoch that the budget cut short, or at the start of the next one.
+    """
+    (position,) = loops["state_dict"]["combined_loader"]
+    epochs = (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"])
+    if position["next_batch"] < position["num_batches"]:
+        for counts in epochs:
+            counts["processed"] -= 1
+            counts["completed"] -= 1
+        return
+    for counts in epochs:
+        counts["ready"] += 1
+        counts["started"] += 1
+    position["epoch"] += 1
+    position["next_batch"] = 0
+    loops["epoch_loop.batch_progress"]["is_last_batch"] = False
+    for name, state in loops.items():
+        if name.startswith("epoch_loop.") and "val_loop" not in name:
+            _reset_current(state)
+
+
+def _reset_current(progress: dict[str, Any]) -> None:
+    """Counts of the batches of an epoch, wherever in the state of a loop they are."""
+    for name, state in progress.items():
+        if name == "current":
+            progress[name] = dict.fromkeys(state, 0)
+        elif isinstance(state, dict):
+            _reset_current(state)

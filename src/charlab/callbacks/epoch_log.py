@@ -41,6 +41,8 @@ class EpochLog(Callback):
         module.epoch_sums.reset()
         for logger in trainer.loggers:
             logger.log_metrics(row | {"perf/epoch_s": train_s}, step=trainer.global_step)
+        if trainer.is_last_batch:  # else a larger budget may go on with this epoch
+            self._began_s = self.clock.seconds
         if self.on_screen:
             self.console.print(
                 f"[bold]epoch {trainer.current_epoch}[/]  mean loss {row['epoch/loss']:.4f} nats  "

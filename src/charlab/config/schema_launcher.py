@@ -19,7 +19,7 @@ class LocalConfig:
 
 @dataclass
 class SlurmConfig:
-    """On a cluster, through submitit (pip install charlab[slurm]); null: the cluster decides."""
+    """On a cluster, through submitit (the extra `slurm`); null: the cluster decides."""
 
     _target_: str = f"{CLASSES}.SlurmLauncher"
     partition: Optional[str] = option(None, "partition, as sbatch has it")

@@ -16,6 +16,20 @@ class WandbConfig:
     project: str = option("charlab", "W&B project")
     entity: Optional[str] = option(None, "W&B team or user; null is the account's own")
     tags: list[str] = option([], "W&B tags")
+    images: bool = option(True, "also send the plots that are made at the end")
+    checkpoint: bool = option(False, "also send the best checkpoint at the end, as an artifact")
+    histograms: str = option(
+        "none",
+        "also send histograms of these, of each tensor",
+        choices=("none", "gradients", "parameters", "all"),
+    )
+    histograms_every_n_steps: int = option(500, "steps between two sets of histograms", ge=1)
+    timeout_s: float = option(
+        5.0,
+        "most seconds to wait for the server at the start, and again at the end",
+        gt=0,
+        le=3600,
+    )
 
 
 @dataclass
@@ -25,9 +39,7 @@ class CSVConfig:
 
 @dataclass
 class TensorBoardConfig:
-    enabled: bool = option(
-        False, "also write TensorBoard event files (pip install charlab[tensorboard])"
-    )
+    enabled: bool = option(False, "also write TensorBoard event files (the extra `tensorboard`)")
 
 
 @dataclass
@@ -64,6 +76,16 @@ class SamplesConfig:
 
 
 @dataclass
+class DiagnosticsConfig:
+    enabled: bool = option(
+        False, "measure at validations gradients over time, gates, and loss by position"
+    )
+    every_n_steps: int = option(1, "fewest steps from one measurement to the next", ge=1)
+    num_rows: int = option(64, "names or windows of validation that are measured on", ge=1)
+    num_steps: int = option(64, "most steps of each", ge=2)
+
+
+@dataclass
 class CheckpointConfig:
     enabled: bool = option(True, "keep the last checkpoint and the best on validation")
     every_s: Optional[float] = option(
@@ -95,6 +117,7 @@ class ProgressConfig:
 @dataclass
 class CallbacksConfig:
     samples: SamplesConfig = field(default_factory=SamplesConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     divergence: DivergenceConfig = field(default_factory=DivergenceConfig)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from charlab.runs import STATES, State
+from charlab.found import STATES, State
 from charlab.terminal import console
 
 

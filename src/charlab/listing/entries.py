@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from charlab.errors import UsageError
+from charlab.found import State, state_of
 from charlab.reading.find import Unreadable, find_runs, in_a_line
 from charlab.rows import Tail, parsed
-from charlab.runs import State, read_record, state_of
+from charlab.runs import read_record
 
 VAL = "val/bpc"
 TEST = "test/bpc"

@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.text import Text
 
 from charlab.fitted_table import Columns, duration, fitted_table, score_text
+from charlab.found import State
 from charlab.listing.entries import Entry, Listed, Listing
-from charlab.runs import State
 from charlab.terminal import harmless
 
 LOOK_EVERY_S = 1.0

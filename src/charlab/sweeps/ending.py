@@ -8,7 +8,8 @@ from typing import final
 
 from charlab.claims import deciding
 from charlab.errors import Interrupted
-from charlab.runs import Found, mark_ended
+from charlab.found import Found
+from charlab.runs import mark_ended
 from charlab.sweeps.jobs import Ending, Job, Outcome
 
 # what a process dies of by itself; SIGKILL and SIGTERM come from outside

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
-from charlab.runs import Found, find_run, run_name
+from charlab.found import Found, find_run
+from charlab.runs import run_name
 
 # finished     it ran to its end now
 # skipped      it had finished before

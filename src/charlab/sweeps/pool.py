@@ -10,8 +10,9 @@ from typing import final
 from rich.console import Console
 
 from charlab.errors import Held
+from charlab.found import Found
 from charlab.processes import Processes
-from charlab.runs import Found, mark_ended, read_record
+from charlab.runs import mark_ended, read_record
 from charlab.sweeps.attempt import GRACE_S, Attempt, last_lines, log_of
 from charlab.sweeps.ending import Outcomes, crash_of, ending_of, failed_run, marked_crash
 from charlab.sweeps.entry import Entry

@@ -94,8 +94,6 @@ class SlurmLauncher(ProcessLauncher):
     def run(self, task: SweepTask) -> Sequence[Outcome]:
         from charlab.sweeps.slurm.watch import run_slurm
 
-        outcomes = run_slurm(
-            task.jobs, task.command, self.options, console(), task.retry_failed
-        )
+        outcomes = run_slurm(task.jobs, task.command, self.options, console(), task.retry_failed)
         task.exit_code = outcomes.exit_code
         return outcomes

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, final
 
 from charlab.config.nearest import did_you_mean, nearest_options
-from charlab.errors import UsageError
+from charlab.errors import MissingPackage, UsageError
 from charlab.sweeps.definition.distributions import as_text
 from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job, Listed, Source
@@ -239,12 +239,7 @@ def _share(file: SweepFile, num_trials: int | None, num_parts: int) -> int:
 def need_optuna() -> None:
     """Load it, to be heard when it warns; UsageError where it is not installed."""
     if find_spec("optuna") is None:
-        raise UsageError(
-            "searches (method: random and bayes) need the package optuna",
-            expected="optuna 5; grids do without",
-            got="it is not installed",
-            hint="pip install 'charlab[sweeps]'",
-        )
+        raise MissingPackage("a search (method: random or bayes)", "optuna", "sweeps")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from charlab.errors import UsageError
+from charlab.errors import MissingPackage, UsageError
 from charlab.sweeps.jobs import Job, starting
 from charlab.sweeps.slurm.task import REQUEUE_SIGNAL, Task, exit_file
 
@@ -81,13 +81,8 @@ class Queued:
 def check_slurm() -> None:
     """Raises UsageError where jobs cannot be submitted from here."""
     if importlib.util.find_spec("submitit") is None:
-        raise UsageError(
-            "hydra/launcher=slurm needs submitit",
-            expected="the extra `slurm`",
-            got="submitit is not installed",
-            hint="pip install -c constraints.txt -e '.[slurm]'",
-            option="hydra/launcher",
-        )
+        option = "hydra/launcher"
+        raise MissingPackage(f"{option}=slurm", "submitit", "slurm", option=option)
     missing = [command for command in COMMANDS if shutil.which(command) is None]
     if missing:
         raise UsageError(

@@ -14,7 +14,7 @@ from typing import final
 from rich.console import Console
 
 from charlab.errors import Held, Interrupted, UsageError
-from charlab.runs import Found, State
+from charlab.found import Found, State
 from charlab.sweeps.ending import Outcomes
 from charlab.sweeps.entry import Labels
 from charlab.sweeps.jobs import Ending, Job, Outcome
