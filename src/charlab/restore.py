@@ -85,7 +85,7 @@ def open_run(
             checkpoint, note = settle_last(run.checkpoints)
             step = None if checkpoint is None else checkpoint["global_step"]
             if asked.extends:
-                _check_more(step or 0, total_steps)
+                _check_extension(run, step, total_steps)
             is_extended = run.record.get("budget", budget(config)) != budget(config)
             if is_extended:
                 run.extend(config, step or 0)
@@ -105,11 +105,27 @@ def open_run(
         yield run, found, notes
 
 
-def _check_more(step: int, total_steps: int) -> None:
-    if total_steps <= step:
+def _check_extension(run: Run, step: int | None, total_steps: int) -> None:
+    """Raises UsageError where a larger budget could not be had from here."""
+    if run.record["status"] == "finished" and step is None:
+        raise UsageError(
+            f"{run.path} has no checkpoint to go on from: all of it would be trained again",
+            expected=f"checkpoints/{LAST}, as the run has left it",
+            got="none that can be read",
+            hint="python train.py with the larger budget makes another run",
+        )
+    if "budget" not in run.record:
+        raise UsageError(
+            f"{run.path} is of a charlab whose runs could not be extended",
+            expected="a run.json that says its budget",
+            got=f"{run.record['total_steps']:,} steps alone",
+            hint="python train.py with the larger budget makes another run",
+        )
+    had = max(step or 0, run.record.get("total_steps", 0))
+    if total_steps <= had:
         raise UsageError(
             "the run has had that budget",
-            expected=f"more than the {step:,} steps that it has done",
+            expected=f"more than the {had:,} steps that it has done, or is to do",
             got=f"{total_steps:,} steps",
             option="trainer.max_steps",
         )

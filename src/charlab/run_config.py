@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from charlab.config.load import load_config
 from charlab.errors import UsageError
-from charlab.runs import BUDGET, read_record
+from charlab.runs import BUDGET, budget, read_record
 
 # What may differ when a run goes on: where things are, what is shown and kept, not its results.
 FREE = (
@@ -58,9 +58,11 @@ def config_to_go_on(path: Path, overrides: Sequence[str]) -> tuple[DictConfig, b
                 option=name,
             )
         extends = True
+    record = read_record(path)
     if extends:
-        _check_extension(config, overrides, read_record(path).get("num_steps"))
-    return config, extends
+        _check_extension(config, overrides, record.get("num_steps"))
+    # a process that extended it may have been killed before run.json said so
+    return config, extends or record.get("budget", budget(config)) != budget(config)
 
 
 def _check_extension(config: DictConfig, overrides: Sequence[str], num_steps: int | None) -> None:

@@ -192,6 +192,8 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._training = checkpoint["training"]
+        # one that is older than extensions does not say
+        self._training.setdefault("total_steps", self.total_steps)
         if self._training["is_done"] and self._training["total_steps"] == self.total_steps:
             # early stopping may have ended it before its budget did
             trainer.should_stop = True
