@@ -9,9 +9,9 @@ import pytest
 from charlab.checkpoint import read_checkpoint
 from charlab.runs import read_record
 
-from .killing import differences, results
+from .killing import Blow, differences, results
 from .running import train
-from .test_resume import only_run
+from .test_resume import STEP, TERM, go, only_run
 
 HINT = "the same command again, once there is room: it goes on from the last checkpoint"
 
@@ -49,7 +49,7 @@ def error_of(capsys):
     return told
 
 
-@pytest.mark.parametrize("room_kib", [24, 48, 64, 80, 96, 128])
+@pytest.mark.parametrize("room_kib", [24, 64, 96])
 def test_a_run_on_a_full_disk_ends_and_goes_on_when_there_is_room(
     tmp_path, capsys, whole, small_disk, room_kib
 ):
@@ -79,6 +79,19 @@ def test_a_disk_with_no_room_at_all_is_told_before_training(tmp_path, capsys, sm
     assert "cannot make a run directory in" in told
     assert os.strerror(errno.ENOSPC) in told
     assert not list((tmp_path / "runs" / "names").glob("[!.]*"))
+
+
+def test_a_read_only_disk_is_told_before_training(tmp_path, capsys, small_disk):
+    """Also where it has a run to go on with, which stays as it is."""
+    disk = tmp_path / "runs"
+    assert go(tmp_path, "names", blow=Blow(STEP, 14, TERM)) == 130
+    run = only_run(tmp_path)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for words in ((), ("resume=never",), ("group=other",)):
+        assert train(tmp_path, *words)[0] == 2
+        assert os.strerror(errno.EROFS) in error_of(capsys)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("call", [2, 5, 11])

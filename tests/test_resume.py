@@ -108,6 +108,13 @@ def survives(folder, whole, name, *blows):
     return resumed_from(run)
 
 
+# ------------------------------------------------------------------------------ nothing in between
+@pytest.mark.parametrize("name", ["dropout", "engine"])
+def test_the_same_configuration_twice_is_the_same_to_the_bit(tmp_path, whole, name):
+    assert go(tmp_path, name) == 0
+    assert list(differences(whole(name), results(only_run(tmp_path)))) == []
+
+
 # --------------------------------------------------------------------------------- killed anywhere
 @pytest.mark.parametrize(
     ("name", "blows", "steps"),

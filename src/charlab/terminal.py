@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # a line longer than this is hard to read, and one of a log file need not be 80 wide
 LOG_WIDTH = 120
+# letters that turn the direction of what follows them, up to the end of the line or the page
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def console() -> "Console":
@@ -37,8 +39,13 @@ def callable_name(name: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text with U+FFFD for control characters, which could do anything to a terminal."""
-    return "".join(
-        "\ufffd" if unicodedata.category(char) == "Cc" and char not in "\n\t" else char
-        for char in text
-    )
+    """The text with U+FFFD for what could do anything to a terminal or a page.
+
+    That is control characters, letters that turn what follows them, and halves of characters.
+    """
+    return "".join("\ufffd" if char in TURNING or _is_control(char) else char for char in text)
+
+
+def _is_control(char: str) -> bool:
+    # Cs: half of a character, which UTF-8 cannot write
+    return unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from charlab.errors import UsageError
-from charlab.found import State, state_of
+from charlab.found import State
+from charlab.reading.checked import is_number, read_record
+from charlab.reading.facts import read_state
 from charlab.reading.find import Unreadable, find_runs, in_a_line
 from charlab.rows import Tail, parsed
-from charlab.runs import read_record
 
 VAL = "val/bpc"
 TEST = "test/bpc"
@@ -89,7 +90,7 @@ class Listing:
         return listed
 
     def _started_s(self, path: Path) -> float:
-        return _time_s(self._records[path][1].get("started"), path)
+        return _time_s(self._records[path][1]["started"], path)
 
     def _record(self, path: Path) -> dict[str, Any]:
         try:
@@ -103,11 +104,10 @@ class Listing:
 
     def _entry(self, path: Path) -> Entry:
         record = self._record(path)
-        state = state_of(path, record)
-        scores = record.get("scores")
-        scores = scores if isinstance(scores, dict) else {}
-        step, val, left_s = _whole(record.get("num_steps")), _number(scores.get(VAL)), None
-        total = _whole(record.get("total_steps"))
+        state = read_state(path, record)
+        scores = record.get("scores") or {}
+        step, val, left_s = record.get("num_steps"), scores.get(VAL), None
+        total = record.get("total_steps")
         if state != "finished":
             follow = self._follows.setdefault(path, _Follow(path / "metrics.jsonl"))
             follow.read()
@@ -115,16 +115,16 @@ class Listing:
             left_s = follow.left_s(total) if state == "running" else None
         elif step is None:
             step = total
-        began_s = _time_s(record.get("started"), path)
+        began_s = _time_s(record["started"], path)
         since_s = began_s if state == "running" else _last_sign_s(record, path)
         return Entry(
             path,
-            str(record.get("group", path.parent.name)),
+            record["group"],
             state,
             step,
             total,
             val,
-            _number(scores.get(TEST)),
+            scores.get(TEST),
             max(0.0, time.time() - since_s),
             left_s,
             _error(record, state),
@@ -177,17 +177,13 @@ def _last_sign_s(record: Mapping[str, Any], path: Path) -> float:
     return (file if file.exists() else path / "run.json").stat().st_mtime
 
 
-def _time_s(told: object, path: Path) -> float:
+def _time_s(told: str, path: Path) -> float:
     """A time of run.json, since the epoch; where it is none, that of the file."""
     try:
-        return datetime.fromisoformat(str(told)).timestamp()
+        return datetime.fromisoformat(told).timestamp()
     except ValueError:
         return (path / "run.json").stat().st_mtime
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+def _number(value: Any) -> float | None:
+    return float(value) if is_number(value) else None

@@ -41,10 +41,12 @@ def show(console: Console, listed: Listed) -> None:
     else:
         console.print("no runs")
     for path, why in listed.unreadable:
-        console.print(f"[yellow]not read:[/] {path}: {why}", soft_wrap=True)
+        line = Text.assemble(("not read: ", "yellow"), harmless(f"{path}: {why}"))
+        console.print(line, soft_wrap=True)
     for entry in listed.entries:
         if entry.state == "failed":
-            console.print(Text(f"{entry.name}: {_first_line(entry.error)}", "red"), soft_wrap=True)
+            line = Text(harmless(f"{entry.name}: {_first_line(entry.error)}"), "red")
+            console.print(line, soft_wrap=True)
 
 
 def watch(console: Console, listing: Listing, chosen: Sequence[State], last: int | None) -> None:
@@ -113,7 +115,8 @@ def _steps(entry: Entry) -> str:
 def _summary(entries: Sequence[Entry]) -> Text:
     counts = Counter(entry.state for entry in entries)
     words = ", ".join(f"{counts[state]:,} {state}" for state in STYLES if counts[state])
-    return Text(f"{len(entries):,} runs: {words}", "dim")
+    runs = "1 run" if len(entries) == 1 else f"{len(entries):,} runs"
+    return Text(f"{runs}: {words}", "dim")
 
 
 def _line(entry: Entry) -> str:
@@ -127,7 +130,7 @@ def _scores(entry: Entry) -> list[tuple[str, float | None]]:
 
 
 def _first_line(error: str) -> str:
-    return harmless(error.partition("\n")[0])
+    return error.partition("\n")[0]
 
 
 def age_text(seconds: float) -> str:

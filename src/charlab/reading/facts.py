@@ -74,8 +74,12 @@ class RunFacts:
 def read_run(path: Path) -> RunFacts:
     """The facts of a run directory. Raises UsageError, in one line, where it is none or damaged."""
     record = read_record(path)
+    return RunFacts(path, read_state(path, record), read_config(path), record)
+
+
+def read_state(path: Path, record: Mapping[str, Any]) -> State:
+    """`state_of`. Raises UsageError, in one line, where claim.json is damaged."""
     try:
-        state = state_of(path, record)
+        return state_of(path, record)
     except (ValueError, LookupError, RecursionError) as error:
         raise UsageError("claim.json is damaged") from error
-    return RunFacts(path, state, read_config(path), record)

@@ -28,12 +28,16 @@ def write_page(comparison: Comparison, file: Path) -> None:
     )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        rows.replace(file, text.encode())
-    except OSError as error:
+        if file.exists() and not file.is_file():  # /dev/stdout stays what it is
+            file.write_bytes(text.encode())
+        else:
+            rows.replace(file, text.encode())
+    except (OSError, CannotWrite) as error:
+        told = error.got if isinstance(error, CannotWrite) else error.strerror or str(error)
         raise UsageError(
             f"cannot write the page {file}",
             expected="a file in a folder that can be written",
-            got=error.strerror or str(error),
+            got=told,
             hint="--html FILE puts it elsewhere",
             option="--html",
         ) from error

@@ -1,27 +1,18 @@
 """How numbers and texts are written on the page."""
 
 import html
-import unicodedata
 from typing import Any
 
+from charlab import terminal
 from charlab.compare import sentences
 from charlab.compare.sentences import number
 
 NOTHING = "-"
-# letters that turn the direction of what follows them, up to the end of the page
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def harmless(value: Any) -> str:
-    """The text with U+FFFD for what a page cannot hold, or what could disarrange it."""
-    return "".join(
-        "\ufffd" if char in TURNING or _is_control(char) else char for char in str(value)
-    )
-
-
-def _is_control(char: str) -> bool:
-    # Cs: half of a character, which UTF-8 cannot write
-    return unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"
+    """As in a terminal, of any value: what a page cannot hold, or what could disarrange it."""
+    return terminal.harmless(str(value))
 
 
 def in_figure(text: str) -> str:
