@@ -36,7 +36,11 @@ def measure(overrides: list[str], num_steps: int) -> dict[str, float]:
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     data = build_dataset(
-        config.data, config.seed, Path(config.paths.cache), World(), ConsoleReport(terminal.console())
+        config.data,
+        config.seed,
+        Path(config.paths.cache),
+        World(),
+        ConsoleReport(terminal.console()),
     )
     model = build_model(config.model, len(data.vocabulary), config.seed)
     prepare_process(config, model.record["hidden_size"])

@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "compare.sentences": ["compare.comparison"],
     "compare.pairs": ["compare.comparison", "compare.sentences", "compare.statistics"],
     "compare.export": ["compare.comparison", "rows"],
-    "listing": ["errors", "fitted_table", "found", "reading", "rows", "runs", "terminal"],
+    "listing": ["errors", "fitted_table", "found", "reading", "rows", "terminal"],
     "sweeps.jobs": ["found", "runs"],
     "sweeps.share": ["errors"],
     "sweeps.progress": ["errors", "rows", "runs", "sweeps.jobs"],

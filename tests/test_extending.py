@@ -81,10 +81,13 @@ def test_what_was_asked_for_first_is_not_done_any_more(tmp_path):
 def test_epochs_can_be_added(tmp_path, capsys):
     assert train(tmp_path, "trainer.max_steps=null", "trainer.max_epochs=1")[0] == 0
     run = only_run(tmp_path)
+    capsys.readouterr()
     assert extend(run, "trainer.max_epochs=2") == 0
-    assert "extended to 32 steps: from here on its learning rate is that of" in (
-        capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
-    )
+    out = capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
+    assert "extended to 32 steps: from here on its learning rate is that of" in out
+    # another cell is to have the budget that the run has by now
+    assert "trainer.max_steps=null trainer.max_epochs=2 model=custom_gru" in out
+    assert "trainer.max_epochs=1" not in out
     epochs = [row["step"] for row in rows(run / "metrics.jsonl") if "epoch/loss" in row]
     assert epochs == [16, 32]
     seconds = [row["perf/epoch_s"] for row in rows(run / "metrics.jsonl") if "epoch/loss" in row]

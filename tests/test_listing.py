@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -96,8 +97,31 @@ def test_what_cannot_be_read_is_told_and_the_rest_listed(runs):
     }
     assert {found.path for found in listed.unreadable} == {damaged, empty}
     text = table_of(Listing([], runs))
-    assert f"not read: {damaged}: {damaged} is not a run directory: run.json: " in text
+    assert f"not read: {damaged}: run.json is damaged: " in text
     assert f"not read: {empty}: no run.json in it" in text
+
+
+def test_what_run_json_says_cannot_end_the_list_or_make_it_no_json(runs):
+    make_run(runs, "gru", record={"scores.val/bpc": math.nan, "scores.test/bpc": math.inf})
+    make_run(runs, "rnn", record={"scores.val/bpc": 10**400})
+    claimed = make_run(runs, "lstm", status="running")
+    (claimed / "claim.json").write_text("[" * 100_000)
+    add_row(make_run(runs, "mlstm", status="running"), step=3, **{"val/bpc": math.nan})
+    done = CliRunner().invoke(charlab_command, ["runs", "--json"], catch_exceptions=False)
+    listed = [json.loads(line, parse_constant=pytest.fail) for line in done.stdout.splitlines()]
+    assert [(row["val/bpc"], row["test/bpc"]) for row in listed] == [(None, None)] * 2
+    assert "scores is a dict, not numbers by name" in done.stderr
+    assert "claim.json is damaged" in done.stderr
+
+
+def test_names_and_errors_are_no_markup_and_harmless(runs):
+    run = make_run(runs, "gru", status="failed", record={"error": "[/b] \x1b[2J"})
+    run.rename(run.parent / "[red]run")
+    (runs / "cells" / "[red]\x1b\u202eempty").mkdir()
+    text = table_of(Listing([], runs))
+    assert "[red]run: [/b] \ufffd[2J" in text
+    assert "/cells/[red]\ufffd\ufffdempty: no run.json in it" in text
+    assert "1 run: 1 failed" in text
 
 
 def test_a_narrow_terminal_keeps_run_and_state(runs):

@@ -68,7 +68,7 @@ def test_every_combination_composes(path):
         from charlab.sweeps.search.study import examples
 
         need_optuna()
-        jobs = [sweep.cells[0].job, *examples(sweep.cells[0].space, NUM_SAMPLES, seed=1)]
+        jobs = [sweep.parts[0].job, *examples(sweep.parts[0].space, NUM_SAMPLES, seed=1)]
     assert len({job.name for job in jobs}) == len(jobs)
     assert {job.folder.name for job in jobs} == {path.stem}
 
@@ -90,8 +90,8 @@ def test_the_commands_in_the_comment_are_those_of_the_file(path):
 
 def test_cells_are_tuned_with_the_same_number_of_trials():
     sweep = planned(ROOT / "sweeps" / "tuning_names.yaml", per="model")
-    assert [cell.name for cell in sweep.cells] == ["model=gru", "model=lstm", "model=custom_gru"]
-    assert {cell.num_trials for cell in sweep.cells} == {20}
+    assert [cell.name for cell in sweep.parts] == ["model=gru", "model=lstm", "model=custom_gru"]
+    assert {cell.num_trials for cell in sweep.parts} == {20}
 
 
 def test_cells_of_a_comparison_have_as_many_parameters():

@@ -115,6 +115,7 @@ def check_finished(run, path, record):
     assert any(name.startswith("media/table/samples") for name in run.files)
 
 
+@pytest.mark.slow
 def test_each_job_is_one_run_and_one_that_fails_is_seen_as_failed(server, tmp_path):
     file = shipped(
         "hidden_size_names.yaml",

@@ -145,6 +145,7 @@ def test_histograms_are_those_of_the_tensors(tmp_path, no_credentials):
         assert sum(found[-1][f"gradients/{name}.values"]) == weight.numel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["gradients", "parameters"])
 def test_histograms_of_one_kind_are_without_the_other(tmp_path, no_credentials, what):
     chosen = (f"logger.wandb.histograms={what}", "logger.wandb.histograms_every_n_steps=20")
@@ -270,6 +271,48 @@ def test_a_service_that_does_not_end_is_killed_and_forgotten(tmp_path, capfd):
     wandb.setup()  # another one begins as if nothing had been
 
 
+@pytest.mark.parametrize("asked", ["auto", "offline"])
+def test_wandb_that_cannot_write_is_disabled_unless_it_was_asked_for(
+    tmp_path, no_credentials, asked
+):
+    (tmp_path / "wandb").write_text("not a folder")
+    run = run_stand_in(tmp_path)
+    run.update = run.record.update
+    if asked == "offline":
+        with pytest.raises(UsageError, match=r"W&B could not be started: .*Not a directory"):
+            Tracking(WandbConfig(mode=asked), run)
+        return
+    tracking = Tracking(WandbConfig(mode=asked), run)
+    assert (tracking.mode, tracking.logger) == ("disabled", None)
+    assert tracking.note.startswith("W&B could not be started: ")
+    assert run.record["wandb"]["mode"] == "disabled"
+    tracking.samples_table([{"text": "a"}], 1)
+    tracking.finish(0)
+
+
+def test_what_wandb_cannot_make_of_a_value_is_told_and_not_raised(tmp_path, monkeypatch, capsys):
+    experiment = Experiment()
+    monkeypatch.setattr(Tracking, "_begin", lambda self: experiment)
+    tracking = Tracking(WandbConfig(mode="offline"), run_stand_in(tmp_path))
+    edges = np.arange(1001.0)  # more bins than W&B takes
+    tracking.show_histograms({"h": (np.ones(1000), edges)}, 1)
+    tracking.samples_table([{"text": "a"}, {"text": 1}], 1)  # a column of two types
+    tracking.finish(0)
+    assert experiment.rows == []
+    assert capsys.readouterr().err.count("note: W&B did not take all that was logged") == 1
+
+
+def test_a_run_has_a_process_of_wandb_for_itself(tmp_path, no_credentials, monkeypatch):
+    """Not that of the program that started ours, which is named in a variable."""
+    wandb.teardown()
+    monkeypatch.setenv("WANDB_SERVICE", "3-1-tcp-localhost-1")
+    run = run_stand_in(tmp_path)
+    run.update = run.record.update
+    tracking = Tracking(WandbConfig(mode="offline"), run)
+    tracking.finish(0)
+    assert wandb_files(tmp_path)[0].exit_code == 0
+
+
 # ---------------------------------------------------------------------------------------- the mode
 @pytest.mark.parametrize("wanted", ["online", "offline", "disabled"])
 def test_wandb_mode_of_the_environment_decides_for_auto(monkeypatch, wanted):
@@ -287,11 +330,9 @@ def test_a_run_that_went_on_offline_stays_so_unless_it_is_told_otherwise(monkeyp
     assert resolve_mode("online", "offline") == "online"
 
 
-def test_online_without_credentials_is_told_and_recorded(tmp_path, no_credentials, capsys):
-    exit_code, run = train(tmp_path, "logger.wandb.mode=online")
-    assert exit_code == 2
+def test_online_without_credentials_is_told_before_there_is_a_run(tmp_path, no_credentials, capsys):
+    assert train(tmp_path, "logger.wandb.mode=online") == (2, None)
     assert "W&B cannot be online without credentials" in capsys.readouterr().err
-    assert json.loads((run / "run.json").read_text())["status"] == "failed"
 
 
 def test_a_misspelt_wandb_mode_is_told(monkeypatch):

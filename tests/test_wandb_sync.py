@@ -15,7 +15,7 @@ from .wandb_server import WandbServer
 
 WANDB = Path(sys.executable).with_name("wandb")
 STEP, SECONDS = "trainer/global_step", "progress/seconds"
-MAX_LOST_S = 2.0
+MAX_LOST_S = 5.0
 
 
 @pytest.fixture
@@ -68,7 +68,10 @@ def test_the_parts_of_a_run_are_sent_as_one(tmp_path, server):
     local = rows(job.run / "metrics.jsonl")
     sent = {row[STEP]: row["val/bpc"] for row in run.history if "val/bpc" in row}
     assert sent == {row["step"]: row["val/bpc"] for row in local if "val/bpc" in row}
-    assert {row[STEP] for row in run.history} >= {row["step"] for row in local}
+    # none is missing, but those that the kill cost: the run may go on from a step after them
+    steps = {row[STEP] for row in run.history}
+    lost = [row for row in local if row["step"] not in steps]
+    assert all(abs(killed_at_s - row["seconds"]) <= MAX_LOST_S for row in lost)
     assert run.summary["best/test/bpc"] == record["scores"]["test/bpc"]
     (model,) = (one for one in server.artifacts.values() if one.type == "model")
     assert model.files["best.ckpt"] == (job.run / "checkpoints" / "best.ckpt").read_bytes()

@@ -25,6 +25,7 @@ from charlab.config.schema_output import SamplesConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
 from charlab.model import CharModel, cell_options
+from charlab.reading.begun import words_like
 from charlab.runs import Run
 from charlab.sampling import Sample
 from charlab.score_rows import floor_rows, quality_rows, score_rows, shown_bpc
@@ -212,7 +213,7 @@ def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> Non
     own = set(cell_options(config.model))
     kept = [
         word
-        for word in run.record["command"][1:]
+        for word in words_like(run.record)[1:]
         if not word.startswith("model=")
         and word.partition("=")[0].removeprefix("model.") not in own
     ]

@@ -108,6 +108,17 @@ def test_a_terminal_has_the_columns_that_fit_with_whole_numbers(runs, width):
     assert any("--html report.html" in line for line in lines)
 
 
+@pytest.mark.parametrize("width", [160, 100, 80, 60, 40])
+def test_a_terminal_that_ranks_by_validation_keeps_validation(tmp_path, width):
+    make_runs(tmp_path, {"gru": [3.2, 3.3], "lstm": [3.3, 3.5]}, val=3.21)
+    make_runs(tmp_path, {"rnn": [None, None]}, val=3.25)
+    text = plain(in_terminal(tmp_path, width))
+    head = next(line for line in text.splitlines() if line.startswith("variant")).split()
+    assert head[:3] == ["variant", "n", "val"]
+    assert ("test" in head) == (width >= 60)
+    assert row(text, "rnn")[2] == "3.250"
+
+
 def test_where_nothing_is_to_be_remarked_there_is_no_such_column(tmp_path):
     make_runs(tmp_path, {"gru": [3.2, 3.3]}, record={"data.floors": None})
     text = plain(in_terminal(tmp_path, 30))
@@ -263,6 +274,18 @@ def test_more_seeds_are_a_command_that_can_be_typed(capsys, tmp_path):
     seeds = ",".join(str(3 + n) for n in range(min(10, needed - 3)))
     expected = f"train.py -m model=gru,lstm group=cells model.match_params=75000 seed={seeds}"
     assert lines[place + 1].endswith(expected)
+
+
+def test_more_seeds_of_a_run_that_was_extended_have_its_budget(capsys, tmp_path):
+    typed = ["train.py", "trainer.max_steps=100", "seed=0"]
+    budget = {"max_steps": 3488, "max_epochs": None}
+    record = {"command": typed, "extended": [{"from_step": 100}], "budget": budget}
+    for cell, test in (("gru", 3.28), ("lstm", 3.29)):
+        make_run(tmp_path, cell, test=test, record=record)
+    _, out, _ = told(capsys, tmp_path)
+    (line,) = {line for line in out.splitlines() if "seed=" in line}
+    expected = "train.py -m trainer.max_steps=3488 trainer.max_epochs=null seed=1,2,3,4"
+    assert line.endswith(expected)
 
 
 @pytest.mark.parametrize("typed", [None, [], ["charlab", "resume", "x"]])

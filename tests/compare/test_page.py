@@ -1,13 +1,18 @@
 """What the page shows is what the comparison holds and what is in the run directories."""
 
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from charlab.compare.compare import compare
+from charlab.compare.page.headline import key_figures
+from charlab.compare.page.look import looks
 from charlab.compare.page.page import write_page
+from charlab.compare.page.scores import every_seed
 from charlab.errors import UsageError
 from charlab.reading.curves import read_curves
 from charlab.reading.find import read_runs
@@ -101,6 +106,18 @@ def test_every_seed_has_its_dot(made):
         traces = page.traces("set1-seeds", cells=[page.cell(label)])
         [dots] = [trace for trace in traces if trace["mode"] == "markers"]
         assert dots["x"] == scores
+
+
+def test_a_dot_names_its_seed_where_another_has_no_score(tmp_path):
+    make_runs(tmp_path, {"gru": [None, 3.28, 3.29], "lstm": [3.3, 3.31, 3.32]}, val=3.2)
+    comparison = compare(read_runs([str(tmp_path)]))
+    figure = every_seed(comparison.sets[0], looks(comparison), 0.95, "seeds")
+    assert figure is not None
+    dots = [trace for trace in figure.plot.data if trace.mode == "markers"]
+    assert [dot.split("<br>") for dot in dots[0].hovertext] == [
+        ["gru", "seed 1: 3.2800"],
+        ["gru", "seed 2: 3.2900"],
+    ]
 
 
 def test_learning_curves_are_means_and_ranges_over_seeds(made):
@@ -277,6 +294,20 @@ def test_the_headline_names_those_that_are_too_close_or_counts_them(tmp_path):
     assert "Too close to call among 5 of 5: " in headline_of(tmp_path / "b", more)[0]
 
 
+def test_the_headline_says_where_the_lowest_mean_loses_seed_by_seed(tmp_path):
+    """On seeds that only one has it was lucky."""
+    scores = {"gru": [3.30, 3.301, 3.302, 3.0, 3.0], "lstm": [3.20, 3.20, 3.2011]}
+    headline, one = headline_of(tmp_path, scores)
+    (pair,) = one.pairs
+    assert (one.variants[0].label, pair.better, pair.verdict) == ("gru", "lstm", "beats")
+    assert headline == (
+        "gru has the lowest mean, but on the seeds that both have lstm is "
+        f"{pair.difference:.4f} bits/char below gru, interval [{pair.low:.3f}, {pair.high:.3f}]."
+    )
+    told = {figure.number: figure.meaning for figure in key_figures(one)}
+    assert told[f"{pair.difference:.4f}"] == "lstm is lower, on the seeds that both have"
+
+
 def test_the_headline_of_single_seeds_says_that_they_are_too_few(tmp_path):
     headline, _ = headline_of(tmp_path, {"gru": [3.25], "lstm": [3.30]})
     assert headline == "Too few seeds to call: gru is 0.0500 bits/char below lstm."
@@ -356,6 +387,21 @@ def test_a_file_that_cannot_be_written_is_told_in_a_sentence(tmp_path, made):
     with pytest.raises(UsageError, match=r"cannot write the page .*file/page\.html") as raised:
         write_page(comparison, tmp_path / "file" / "page.html")
     assert raised.value.hint == "--html FILE puts it elsewhere"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=r"cannot write the page .*folder") as raised:
+        write_page(comparison, tmp_path / "folder")
+    assert raised.value.hint == "--html FILE puts it elsewhere"
+
+
+def test_a_page_into_a_pipe_leaves_the_pipe_there(tmp_path, made):
+    comparison, _, _ = made
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        write_page(comparison, pipe)
+        assert read.result(30).startswith(b"<!doctype html>")
+    assert pipe.is_fifo()
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(made):

@@ -115,6 +115,16 @@ def test_twins_have_the_same_mean():
     )
 
 
+def test_what_is_shown_as_zero_is_no_difference():
+    (pair,) = pairs(gru=(3.28, 3.29, 3.27), lstm=(3.2800001, 3.2900002, 3.2700001))
+    assert (pair.verdict, pair.seeds_needed) == ("close", None)
+    assert pair.sentence == (
+        "too close to call: gru and lstm have the same mean [0.000000, 0.000000], 3 seeds"
+    )
+    (equal,) = pairs(gru=(3.28, 3.28, 3.28), lstm=(3.28, 3.28, 3.28))
+    assert equal.seeds_needed is None
+
+
 def test_the_largest_difference_comes_first():
     found = pairs(a=(1.0, 1.1), b=(3.0, 3.1), c=(1.5, 1.4))
     assert [(pair.better, pair.worse) for pair in found] == [("a", "b"), ("c", "b"), ("a", "c")]

@@ -310,8 +310,8 @@ def test_what_all_labels_say_needs_no_note(tmp_path):
 def test_a_budget_that_was_extended_is_told(tmp_path):
     make_run(tmp_path, "gru")
     make_run(tmp_path, "lstm", record={"extended": [{"at": "2026-03-02", "from_step": 100}]})
-    (note,) = (note for note in compared(tmp_path).sets[0].notes if "larger budget" in note)
-    assert note.startswith("lstm: its run had ended and went on with a larger budget")
+    (note,) = (note for note in compared(tmp_path).sets[0].notes if "another budget" in note)
+    assert note.startswith("lstm: its run began with another budget")
 
 
 def test_memory_is_that_of_the_gpu_where_there_was_one(tmp_path):

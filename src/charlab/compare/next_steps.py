@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from charlab.compare.comparison import Comparison, ComparisonSet, Pair, Variant
 from charlab.compare.pairs import LEAST_TO_PLAN
+from charlab.reading.begun import words_like
 from charlab.terminal import callable_name
 
 LEAST_SEEDS = 5
@@ -38,9 +39,9 @@ def _more_seeds(of: ComparisonSet) -> list[tuple[str, str]]:
     needed = pair.seeds_needed or LEAST_SEEDS
     num_more = max(1, min(MOST_ADDED, needed - pair.n))
     seeds = ",".join(str(max(used) + number) for number in range(1, num_more + 1))
+    more = "1 more seed" if num_more == 1 else f"{num_more} more seeds"
     return [
-        (command, f"{num_more} more seeds of {pair.better} and {pair.worse}")
-        for command in _commands(two, seeds)
+        (command, f"{more} of {pair.better} and {pair.worse}") for command in _commands(two, seeds)
     ]
 
 
@@ -70,12 +71,10 @@ def _commands(two: Sequence[Variant], seeds: str) -> list[str]:
 
 
 def _typed(variant: Variant) -> list[str] | None:
-    """What began its newest run, without the seed."""
-    command = variant.runs[-1].record.get("command")
+    """What makes a run like its newest one, without the seed."""
+    record = variant.runs[-1].record
+    command = record.get("command")
     if not isinstance(command, list) or not command or not str(command[0]).endswith(".py"):
         return None
-    words = [str(word) for word in command[1:]]
-    return [
-        str(command[0]),
-        *(word for word in words if not word.startswith(("seed=", "-", "resume="))),
-    ]
+    program, *words = words_like(record)
+    return [program, *(word for word in words if not word.startswith(("seed=", "-", "resume=")))]

@@ -109,8 +109,8 @@ def _extended(groups: Labelled) -> list[str]:
         longer = [run for run in group.runs if run.record.get("extended")]
         if longer:
             notes.append(
-                f"{label}: {_part(len(longer), group)} had ended and went on with a larger budget; "
-                "their learning rates were not those of a run that has it from the start"
+                f"{label}: {_part(len(longer), group)} began with another budget, and had the "
+                "learning rate of that one until the larger one was asked for"
             )
     return notes
 

@@ -1,5 +1,6 @@
 """Each two variants of a set, seed by seed."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -9,8 +10,8 @@ from typing import NamedTuple, final
 import numpy as np
 
 from charlab.compare.comparison import Pair, Verdict
-from charlab.compare.sentences import pair_sentence
-from charlab.compare.statistics import mean_intervals, seeds_to_show
+from charlab.compare.sentences import LEAST, pair_sentence
+from charlab.compare.statistics import mean_intervals, seeds_to_show, student_quantile
 
 # fewer say next to nothing of how far seeds scatter
 LEAST_TO_PLAN = 3
@@ -32,11 +33,22 @@ def pair_all(
     twos.sort(key=lambda two: -two.difference)
     own = _intervals(twos, confidence)
     num_judged = max(1, len(own))
-    of_all = _intervals(twos, 1 - (1 - confidence) / num_judged)
+    level = 1 - (1 - confidence) / num_judged
+    of_all = _intervals(twos, level)
+    least = {
+        place: min(low, _student_low(twos[place], level)) for place, (low, _) in of_all.items()
+    }
     return [
-        _pair(two, own.get(place), of_all.get(place), unit, confidence, num_judged)
+        _pair(two, own.get(place), least.get(place), unit, confidence, num_judged)
         for place, two in enumerate(twos)
     ]
+
+
+def _student_low(two: _Two, level: float) -> float:
+    """Far out in the tail, where many pairs put the level, the smoothed interval is too narrow."""
+    n = len(two.differences)
+    half = student_quantile((1 + level) / 2, n - 1) * stdev(two.differences) / math.sqrt(n)
+    return two.difference - half
 
 
 def _two(
@@ -71,7 +83,7 @@ def _intervals(twos: Sequence[_Two], confidence: float) -> dict[int, tuple[float
 def _pair(
     two: _Two,
     own: tuple[float, float] | None,
-    of_all: tuple[float, float] | None,
+    least_of_all: float | None,
     unit: str,
     confidence: float,
     num_pairs: int,
@@ -79,9 +91,9 @@ def _pair(
     verdict: Verdict = "few"
     needed = None
     n = len(two.differences)
-    if own is not None and of_all is not None:
-        verdict = "beats" if of_all[0] > 0 else "alone" if own[0] > 0 else "close"
-        if verdict != "beats" and n >= LEAST_TO_PLAN:
+    if own is not None and least_of_all is not None:
+        verdict = "beats" if least_of_all > LEAST else "alone" if own[0] > LEAST else "close"
+        if verdict != "beats" and n >= LEAST_TO_PLAN and two.difference > LEAST:
             sd = stdev(two.differences)
             needed = seeds_to_show(two.difference, sd, 1 - (1 - confidence) / num_pairs)
             needed = None if needed is None else max(needed, n + 1)

@@ -2,6 +2,9 @@
 
 from charlab.compare.comparison import ComparisonSet, Verdict
 
+# bits below which all digits that are shown are 0
+LEAST = 5e-7
+
 
 def number(value: float, digits: int = 3) -> str:
     """Fixed digits, and no minus before zero."""
@@ -38,7 +41,7 @@ def pair_sentence(
     num_needed  seeds that would show such a difference, None where nobody can say
     """
     if ends is None:
-        if difference == 0 and n == 1:
+        if difference < LEAST and n == 1:
             return f"{better} and {worse} have the same score on one seed"
         below = f"{better} is {_by(difference, unit)} below {worse}"
         return f"{below}, but they have no seed in common" if n == 0 else f"{below} on one seed"
@@ -49,7 +52,7 @@ def pair_sentence(
     if verdict == "alone":
         chance = f"among {num_pairs} pairs one such difference may be chance"
         return f"{better} probably beats {worse} by {by}; {chance}"
-    if difference == 0:
+    if difference < LEAST:
         return f"too close to call: {better} and {worse} have the same mean {measured}"
     advice = "add seeds"
     if num_needed is not None:

@@ -25,17 +25,17 @@ MOST_LABEL = 28
 # sentences, and runs that are left out, up to which all are shown
 MOST_PAIRS = 15
 MOST_LINES = 10
-# in the order of giving way where the terminal is narrow
+# in the order of giving way where the terminal is narrow; other: the split that does not rank
 GIVES_WAY = (
     "state",
     "memory",
-    "val sd",
-    "val interval",
+    "other sd",
+    "other interval",
     "time",
     "chars/s",
     "sd",
     "params",
-    "val",
+    "other",
     "n",
     "remark",
 )
@@ -109,7 +109,7 @@ def _show_table(console: Console, of: ComparisonSet, confidence: float) -> None:
         wide="variant",
         least={},
         left=("remark",),
-        gives_way=(*(name.replace("val", other) for name in GIVES_WAY), level),
+        gives_way=(*(name.replace("other", other) for name in GIVES_WAY), level),
     )
     rows = _rows(of)
     if not any(row[-1] for row in rows):

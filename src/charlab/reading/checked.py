@@ -154,7 +154,7 @@ ENTRIES: Mapping[str, Check] = {
     "command": (_are_texts, "a list of texts"),
     "resumed": (_are_sections, "a list of objects"),
     "extended": (_are_sections, "a list of objects"),
-    **dict.fromkeys(("git", "versions", "hardware", "data", "model"), SECTION),
+    **dict.fromkeys(("git", "versions", "hardware", "data", "model", "budget"), SECTION),
     **dict.fromkeys(("data.name", "data.source", "data.unit", "data.document"), TEXT),
     **dict.fromkeys(("data.fingerprint", "data.vocabulary_fingerprint"), TEXT),
     "data.standard_split": FLAG,

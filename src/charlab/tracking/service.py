@@ -1,8 +1,17 @@
-"""The process that W&B's client starts beside ours, where it does not end by itself."""
+"""The process that W&B's client starts beside ours: one of our own, also where it does not end."""
 
+import os
 from contextlib import suppress
 
 import wandb
+
+
+def leave_service_of_others() -> None:
+    """Have W&B start a process for us, where ours was started by one that has its own.
+
+    A child would share that of its parent: it could neither be killed nor forgotten.
+    """
+    os.environ.pop("WANDB_SERVICE", None)  # read once, when W&B is set up
 
 
 def kill_service() -> None:

@@ -16,7 +16,7 @@ from charlab.runs import Run
 from charlab.tracking.artifact import checkpoint_artifact
 from charlab.tracking.logger import RunCopy
 from charlab.tracking.mode import Mode, resolve_mode
-from charlab.tracking.service import forget_service
+from charlab.tracking.service import forget_service, leave_service_of_others
 from charlab.tracking.summary import best_and_final
 
 # (numbers in the bins, the edges of the bins), as numpy gives it
@@ -29,7 +29,8 @@ class Tracking:
 
     It is disabled in a process that does not write the run: one run of ours is one of W&B's.
 
-    note  why the run is offline although there are credentials, empty otherwise
+    note  why the run is offline although there are credentials, or disabled although nobody
+          asked for that; empty otherwise
     """
 
     def __init__(self, config: WandbConfig, run: Run) -> None:
@@ -44,29 +45,41 @@ class Tracking:
         self._config = config
         self._run = run
         if self.mode != "disabled":
-            self.logger = RunCopy(self._begin(), config.project, run)
+            experiment = self._begin()
+            if experiment is not None:
+                self.logger = RunCopy(experiment, config.project, run)
 
-    def _begin(self) -> wandb.Run:
-        """Raises UsageError where W&B cannot be started as it was asked to."""
+    def _begin(self) -> wandb.Run | None:
+        """None where W&B cannot be started at all, if nobody has asked for a mode.
+
+        Raises UsageError where it cannot be started as it was asked to.
+        """
+        while self.mode != "disabled":
+            self._record()
+            earlier = set(self._folders())
+            try:
+                return self._start()
+            except Exception as error:  # whatever the server or the disk does, training goes on
+                if self._config.mode != "auto":
+                    raise UsageError(
+                        f"W&B could not be started: {error}",
+                        expected=f"a server that answers within {self._config.timeout_s:g} s, "
+                        "a WANDB_RUN_ID that it takes, a folder that can be written",
+                        hint="logger.wandb.mode=offline needs no server, disabled no W&B",
+                        option="logger.wandb.mode",
+                    ) from error
+                self._fall_back(error)
+            forget_service()  # it would not have the same id twice
+            for empty in set(self._folders()) - earlier:
+                shutil.rmtree(empty, ignore_errors=True)
         self._record()
-        earlier = set(self._folders())
-        try:
-            return self._start()
-        except Exception as error:  # whatever the server or the network does, training goes on
-            if self._config.mode != "auto" or self.mode == "offline":
-                raise UsageError(
-                    f"W&B could not be started: {error}",
-                    expected=f"a server that answers within {self._config.timeout_s:g} s, "
-                    "a WANDB_RUN_ID that it takes",
-                    hint="logger.wandb.mode=offline needs no server, disabled no W&B",
-                    option="logger.wandb.mode",
-                ) from error
-        self.mode, self.note = "offline", "the server did not answer"
-        forget_service()  # it would not have the same id twice
-        for empty in set(self._folders()) - earlier:
-            shutil.rmtree(empty, ignore_errors=True)
-        self._record()
-        return self._start()
+        return None
+
+    def _fall_back(self, error: Exception) -> None:
+        if self.mode == "online":
+            self.mode, self.note = "offline", "the server did not answer"
+        else:
+            self.mode, self.note = "disabled", f"W&B could not be started: {error}"
 
     def _folders(self) -> Iterable[Path]:
         """Those of W&B in the run directory, one of each start."""
@@ -78,6 +91,7 @@ class Tracking:
 
     def _start(self) -> wandb.Run:
         config, run = self._config, self._run
+        leave_service_of_others()
         return wandb.init(
             project=config.project,
             entity=config.entity,
@@ -102,16 +116,22 @@ class Tracking:
 
     def samples_table(self, rows: Sequence[Mapping[str, Any]], step: int) -> None:
         """Log samples (all with the same keys) as a table of the step."""
-        if self.logger is not None and rows:
+        logger = self.logger
+        if logger is not None and rows:
             columns: list[str | int] = list(rows[0])
             data = [list(row.values()) for row in rows]
-            self.logger.log_slowly({"samples": wandb.Table(columns=columns, data=data)}, step)
+            logger.attempt(lambda: logger.log_slowly({"samples": wandb.Table(columns, data)}, step))
 
     def show_histograms(self, histograms: Mapping[str, Histogram], step: int) -> None:
         """Log histograms of the step, by name."""
-        if self.logger is not None:
-            made = {name: wandb.Histogram(np_histogram=one) for name, one in histograms.items()}
-            self.logger.log_metrics(made, step)
+        logger = self.logger
+        if logger is not None:
+            items = histograms.items()
+            logger.attempt(
+                lambda: logger.log_metrics(
+                    {name: wandb.Histogram(np_histogram=one) for name, one in items}, step
+                )
+            )
 
     def show_images(self, images: Mapping[str, Path]) -> None:
         """Log PNG files as plots/NAME, at the step of the last row; with logger.wandb.images."""

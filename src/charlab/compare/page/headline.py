@@ -39,6 +39,11 @@ def headline(one: ComparisonSet) -> str:
     pairs = pairs_of(one, best, variants[1:])
     if not pairs:
         return f"{best.label} has the lowest score, but no seed in common with another."
+    # where seeds are not the same, the mean of all and that of the common ones may not agree
+    against = [p for p in pairs if p.worse == best.label and p.verdict in ("beats", "alone")]
+    if against:
+        better = f"{against[0].better} is {_margin(one, against[0])}"
+        return f"{best.label} has the lowest mean, but on the seeds that both have {better}."
     unsure = [pair for pair in pairs if pair.verdict in ("close", "few")]
     if not unsure:
         place = "better" if len(variants) == 2 else f"the best of {len(variants)}"
@@ -82,7 +87,10 @@ def key_figures(one: ComparisonSet) -> list[KeyFigure]:
     scores = [KeyFigure(bits(best.mean), f"bits/{one.unit} on {one.ranked_by}: {label}")]
     for pair in pairs_of(one, variants[0], variants[1:2]):
         other = cut(_other(pair, variants[0]), 30)
-        scores.append(KeyFigure(bits(pair.difference, 4), f"to {other}{SURE[pair.verdict]}"))
+        meaning = f"to {other}{SURE[pair.verdict]}"
+        if pair.worse == variants[0].label:
+            meaning = f"{other} is lower, on the seeds that both have"
+        scores.append(KeyFigure(bits(pair.difference, 4), meaning))
     if one.best_floor is not None:
         floor = one.best_floor.val_bpc if one.ranked_by == "val" else one.best_floor.test_bpc
         below = "below" if best.mean < floor else "above"

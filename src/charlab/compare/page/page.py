@@ -8,7 +8,7 @@ from pathlib import Path
 
 from charlab import rows
 from charlab.compare.comparison import Comparison
-from charlab.errors import MissingPackage, UsageError
+from charlab.errors import CannotWrite, MissingPackage, UsageError
 
 PACKAGES = ("plotly", "jinja2")
 

@@ -1,6 +1,6 @@
 """Figures of scores and of what they cost: every seed, the price of a bit, the throughput."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -32,7 +32,8 @@ def every_seed(
         return None
     scores = [_scores(one, variant) for variant in variants]
     means = [estimate for v in variants if (estimate := v.score(one.ranked_by))]
-    ends = [*(score for row in scores for score in row), *(end for e in means for end in _ends(e))]
+    ends = [score for of_runs in scores for score in of_runs.values()]
+    ends += [end for estimate in means for end in _ends(estimate)]
     span = max(ends) - min(ends) or 0.01
     floor = one.best_floor
     floor_bits = 0.0 if floor is None else _of(one, floor.val_bpc, floor.test_bpc)
@@ -64,9 +65,10 @@ def every_seed(
     return Figure(name, "Every seed", caption, plot)
 
 
-def _scores(one: ComparisonSet, variant: Variant) -> list[float]:
-    found = (run.score(f"{one.ranked_by}/bpc") for run in variant.runs)
-    return [score for score in found if score is not None]
+def _scores(one: ComparisonSet, variant: Variant) -> dict[int, float]:
+    """By seed, of the runs that have one."""
+    found = {run.seed: run.score(f"{one.ranked_by}/bpc") for run in variant.runs}
+    return {seed: score for seed, score in found.items() if score is not None}
 
 
 def _of(one: ComparisonSet, val: float, test: float) -> float:
@@ -78,10 +80,10 @@ def _ends(estimate: Estimate) -> Sequence[float]:
     return [end for end in ends if end is not None]
 
 
-def _dots(row: int, variant: Variant, scores: Sequence[float], look: Look) -> go.Scatter:
+def _dots(row: int, variant: Variant, scores: Mapping[int, float], look: Look) -> go.Scatter:
     label = in_figure(variant.label)
     return go.Scatter(
-        x=list(scores),
+        x=list(scores.values()),
         y=[row] * len(scores),
         mode="markers",
         marker={
@@ -91,10 +93,7 @@ def _dots(row: int, variant: Variant, scores: Sequence[float], look: Look) -> go
             "opacity": 0.8,
             "line": {"width": 0},
         },
-        hovertext=[
-            f"{label}<br>seed {run.seed}: {bits(score, 4)}"
-            for run, score in zip(variant.runs, scores, strict=False)
-        ],
+        hovertext=[f"{label}<br>seed {seed}: {bits(score, 4)}" for seed, score in scores.items()],
         hoverinfo="text",
         meta=meta(look),
     )
