@@ -120,6 +120,7 @@ def check_sent_files(server, run, path):
     assert model.metadata["config_hash"] == run.config["record"]["config_hash"]
 
 
+@pytest.mark.slow
 def test_one_that_is_stopped_and_killed_goes_on_as_the_same_run(tmp_path, server):
     options = (*LONG, "callbacks.samples.every_n_steps=1000")
 

@@ -6,7 +6,6 @@ Scores beside their floors are in `score_rows`.
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +23,7 @@ from charlab.config.schema_data import StreamConfig
 from charlab.config.schema_output import SamplesConfig
 from charlab.data.dataset import DataSet
 from charlab.data.quality import Quality
+from charlab.fitted_table import duration
 from charlab.model import CharModel, cell_options
 from charlab.reading.begun import words_like
 from charlab.runs import Run
@@ -183,8 +183,8 @@ def show_outcome(console: Console, run: Run, data: DataSet, config: Config) -> N
         *quality_rows(record["samples"]),
         (
             "time",
-            f"{timedelta(seconds=round(record['train_s']))} of training, "
-            f"{timedelta(seconds=round(record['seconds']))} in all · "
+            f"{duration(record['train_s'])} of training, "
+            f"{duration(record['seconds'])} in all · "
             f"{record['chars_seen'] / record['train_s']:,.0f} {data.unit}s/s",
         ),
         ("run directory", escape(str(run.path))),

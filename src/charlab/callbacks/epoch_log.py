@@ -1,12 +1,12 @@
 """A row of metrics for each epoch, and a line on the screen where it is wanted."""
 
-from datetime import timedelta
 from typing import Any, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from charlab.callbacks.clock import TrainClock
+from charlab.fitted_table import duration
 from charlab.lit import CharLitModule
 from charlab.metrics import scores
 
@@ -46,5 +46,5 @@ class EpochLog(Callback):
         if self.on_screen:
             self.console.print(
                 f"[bold]epoch {trainer.current_epoch}[/]  mean loss {row['epoch/loss']:.4f} nats  "
-                f"{row['epoch/bpc']:.4f} bits  {timedelta(seconds=round(train_s))}"
+                f"{row['epoch/bpc']:.4f} bits  {duration(train_s)}"
             )

@@ -1,7 +1,6 @@
 """The live bar of a run, or a line now and then where the output is not a terminal."""
 
 import time
-from datetime import timedelta
 from typing import Any, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from charlab.callbacks.train_log import TrainLog
 from charlab.config.schema_output import ProgressConfig
+from charlab.fitted_table import duration
 
 # seconds between two lines where nothing can be redrawn
 LINE_EVERY_S = 10.0
@@ -71,7 +71,7 @@ class ProgressBar(Callback):
             f"{row['train/bpc']:.3f} bpc",
             "" if self.val_bpc is None else f"val {self.val_bpc:.3f} bpc",
             f"{row['perf/chars_per_s']:,.0f} chars/s",
-            f"{timedelta(seconds=round(left_s))} left",
+            f"{duration(left_s)} left",
         ]
         return "  ".join(part for part in parts if part)
 

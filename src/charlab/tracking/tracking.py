@@ -134,8 +134,8 @@ class Tracking:
             )
 
     def show_images(self, images: Mapping[str, Path]) -> None:
-        """Log PNG files as plots/NAME, at the step of the last row; with logger.wandb.images."""
-        if self.logger is not None and self._config.images and images:
+        """Log PNG files as plots/NAME, at the step of the last row."""
+        if self.logger is not None and images:
             made = {f"plots/{name}": wandb.Image(str(path)) for name, path in images.items()}
             self.logger.log_metrics(made, self.logger.step)
 
