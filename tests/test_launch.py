@@ -83,15 +83,28 @@ def ranks(runs, *actions, grace_s=20.0):
     return code, read_record(file.parent)
 
 
+# Without rank 0, which has made no run, the others have nothing to do.
+AFTER_THE_OTHERS = """
+import time
+while os.environ["RANK"] == "0" and len(list(Path(sys.argv[1]).iterdir())) < int(
+    os.environ["WORLD_SIZE"]
+):
+    time.sleep(0.01)
+"""
+
+
 # ----------------------------------------------------------------------------------- how they start
 def test_the_ranks_know_who_they_are(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    code = """
+    code = (
+        """
 import json, os, sys
 from pathlib import Path
 seen = {**os.environ, "group": os.getpgid(0), "pid": os.getpid(), "tty": sys.stdin.isatty()}
 Path(sys.argv[1], os.environ["RANK"]).write_text(json.dumps(seen))
 """
+        + AFTER_THE_OTHERS
+    )
     assert launch([sys.executable, "-c", code, str(tmp_path)], 3) == 0
     seen = [json.loads((tmp_path / str(rank)).read_text()) for rank in range(3)]
     for rank, one in enumerate(seen):
@@ -108,11 +121,14 @@ Path(sys.argv[1], os.environ["RANK"]).write_text(json.dumps(seen))
 def test_what_the_user_has_set_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("RANK", "5")
-    code = """
+    code = (
+        """
 import os, sys
 from pathlib import Path
 Path(sys.argv[1], os.environ["RANK"]).write_text(os.environ["OMP_NUM_THREADS"])
 """
+        + AFTER_THE_OTHERS
+    )
     assert launch([sys.executable, "-c", code, str(tmp_path)], 2) == 0
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["7", "7"]
 

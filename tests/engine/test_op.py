@@ -106,6 +106,7 @@ def both_ways(layer, run, num_steps=T, batch_size=B):
     return found
 
 
+@pytest.mark.slow
 @every_case
 def test_compiled_by_torch_it_stays_one_operator(row, engine):
     """Values and gradients are those of the layer itself; sizes may change."""

@@ -23,6 +23,10 @@ from charlab.tracking.summary import best_and_final
 Histogram = tuple[NDArray[Any], NDArray[Any]]
 
 
+# for W&B to close its file, where there is no server: seconds on a busy machine alone
+OFFLINE_S = 60.0
+
+
 @final
 class Tracking:
     """The W&B run of one training run; `logger` is None where W&B is disabled.
@@ -164,4 +168,5 @@ class Tracking:
         goes_on  this process ends, the run does not: W&B is to show it as preempted
         """
         if self.logger is not None:
-            self.logger.finish(exit_code, self._config.timeout_s, goes_on=goes_on)
+            wait_s = self._config.timeout_s if self.mode == "online" else OFFLINE_S
+            self.logger.finish(exit_code, wait_s, goes_on=goes_on)
