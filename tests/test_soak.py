@@ -104,7 +104,8 @@ def test_random_kills_of_two_processes_change_nothing(tmp_path):
             if code == 0:
                 break
             hits += 1
-            assert code in (-9, 137, 130, 1), (code, out, err)
+            # before there is a run a signal does what it does to any process
+            assert code in (130, 1, 137, -9, 143, -15), (code, out, err)
         assert code == 0
         assert list(differences(expected, results(job.run))) == []
         print(f"\ntwo processes: went on from {resumed_from(job.run)}")

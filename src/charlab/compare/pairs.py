@@ -47,8 +47,8 @@ def pair_all(
 def _student_low(two: _Two, level: float) -> float:
     """Far out in the tail, where many pairs put the level, the smoothed interval is too narrow."""
     n = len(two.differences)
-    half = student_quantile((1 + level) / 2, n - 1) * stdev(two.differences) / math.sqrt(n)
-    return two.difference - half
+    sd = float(np.std(two.differences, ddof=1))
+    return two.difference - student_quantile((1 + level) / 2, n - 1) * sd / math.sqrt(n)
 
 
 def _two(
