@@ -104,7 +104,7 @@ def test_a_sweep_over_the_number_of_processes(tmp_path):
     job = Job(tmp_path, "-m", "trainer=ddp", "trainer.devices=1,2", "trainer.accelerator=cpu")
     exit_code, out, err = job.end()
     assert exit_code == 0, err
-    assert out.count("test score") == 2
+    assert out.count("] finished devices=") == 2
     records = [json.loads(file.read_text()) for file in job.runs.glob("*/*/run.json")]
     assert sorted(record["num_processes"] for record in records) == [1, 2]
     assert {record["status"] for record in records} == {"finished"}

@@ -176,6 +176,15 @@ def test_a_killed_rank_is_named(capfd):
     assert capfd.readouterr().err == "rank 0 of 2 failed first: killed by SIGKILL\n"
 
 
+def test_a_rank_that_fails_for_want_of_a_killed_one_is_not_to_blame(tmp_path, monkeypatch, capfd):
+    """Also where it tells of that before the launcher looks."""
+    monkeypatch.setattr("charlab.launch.POLL_S", 2.0)
+    code, record = ranks(tmp_path, "broken", "kill")
+    assert code == 137
+    assert (record["status"], record["error"]) == ("preempted", "rank 1: killed by SIGKILL")
+    assert "rank 1 of 2 failed first: killed by SIGKILL" in capfd.readouterr().err
+
+
 def test_long_output_is_cut(capfd):
     code = """
 import os, sys, time

@@ -66,6 +66,8 @@ class _Job:
         self.ranks: list[subprocess.Popen[bytes]] = []
         # the first failure, where it is one that nobody but this process tells of
         self.noticed: Failure | None = None
+        # whether this process has begun to end the ranks
+        self.ends_them = False
 
     def start(self, command: Sequence[str]) -> None:
         for rank in range(self.size):
@@ -89,6 +91,8 @@ class _Job:
                 self.processes.kill()
             time.sleep(POLL_S)
         self._notice()
+        if not self.ends_them:
+            self._blame_the_killed()
 
     def end(self) -> None:
         self.processes.kill()
@@ -105,11 +109,24 @@ class _Job:
                     process.terminate()
             # without rank 0 the others have nothing left to do
             return self.ranks[0].poll() == 0
+        self._blame_the_killed()
+        self.ends_them = True
         if self.processes.ended_by is None:  # else they all have that signal
             for rank, process in enumerate(self.ranks):
                 if rank != failure.rank:
                     process.terminate()
         return True
+
+    def _blame_the_killed(self) -> None:
+        """Where a rank was killed, others fail for want of it, and may tell of that first."""
+        killed = self._killed()
+        is_told = self.exchange.failure not in (None, INTERRUPTED, self.noticed)
+        if killed and is_told and self.processes.ended_by is None:
+            self.noticed = Failure(killed[0], self._ending(killed[0]))
+
+    def _killed(self) -> list[int]:
+        ended = enumerate(process.poll() for process in self.ranks)
+        return [rank for rank, code in ended if code in ENDED_FROM_OUTSIDE]
 
     def _had_nothing_to_do(self) -> bool:
         """Whether rank 0 found that the run had finished, and began none."""
@@ -123,7 +140,8 @@ class _Job:
         if self.processes.ended_by is not None:
             self.noticed = INTERRUPTED
         elif failed:
-            self.noticed = Failure(failed[0], self._ending(failed[0]))
+            first = (self._killed() or failed)[0]
+            self.noticed = Failure(first, self._ending(first))
         if self.noticed is not None:
             self.exchange.tell_failure(self.noticed)
 
@@ -134,6 +152,8 @@ class _Job:
     def conclude(self) -> int:
         """Set the record right, say what rank 0 has not said, and return the exit code."""
         failure = self.exchange.failure
+        if failure is not None and self.noticed is not None:
+            failure = self.noticed
         codes = [exit_code_of(process) for process in self.ranks]
         failed = [code for code in codes if code]
         if failure is None or not failed:
