@@ -86,16 +86,18 @@ def test_random_kills_of_two_processes_change_nothing(tmp_path):
     data = f"data.path={write_text(tmp_path)}"
     began_s = time.monotonic()
     job = Job(tmp_path / "whole", *DDP, data)
+    job.wait_until_it_trains()
+    starts_s = time.monotonic() - began_s
     assert job.end()[0] == 0
-    whole_s = time.monotonic() - began_s
+    trains_s = time.monotonic() - began_s - starts_s
     expected = results(job.run)
     hits = 0
     while hits < 8:
         folder = tmp_path / f"cut-{hits}"
         for _ in range(20):
-            job = Job(folder, *DDP, data)
+            job = Job(folder, *DDP, data, "--once")
             if hits < 8:
-                time.sleep(rng.uniform(0.5, 1) * whole_s)
+                time.sleep(0.9 * starts_s + rng.uniform(0, 0.8) * trains_s)
             if hits < 8 and job.process.poll() is None:
                 target = rng.choice([job.process.pid, *map(int, job.running())])
                 with contextlib.suppress(ProcessLookupError):
