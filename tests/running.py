@@ -21,6 +21,15 @@ TINY = (
     "callbacks.samples.num_samples=2",
     "logger.wandb.mode=disabled",
 )
+# a stream whose windows carry their state
+STREAM = (
+    "data=text",
+    "data.seq_len=20",
+    "data.eval_lanes=4",
+    "data.eval_warmup=40",
+    "data.reset_prob=0.1",
+    "callbacks.samples.max_length=30",
+)
 
 
 def write_names(folder: Path) -> Path:

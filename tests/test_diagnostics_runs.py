@@ -6,18 +6,10 @@ import pytest
 
 from .jobs import Job
 from .killing import differences, results, train_in_fork
-from .running import rows, write_names
+from .running import STREAM, rows, write_names
 from .test_stream_runs import write_text
 
 ON = ("callbacks.diagnostics.enabled=true", "callbacks.diagnostics.num_rows=8")
-STREAM = (
-    "data=text",
-    "data.seq_len=20",
-    "data.eval_lanes=4",
-    "data.eval_warmup=40",
-    "data.reset_prob=0.1",
-    "callbacks.samples.max_length=30",
-)
 RUNS = {
     "names": ("model=gru", "model.dropout=0.3", "model.layer_norm=true"),
     "stream": (*STREAM, "model=custom_gru", "model.num_layers=2", "model.dropout=0.2"),

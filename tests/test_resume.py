@@ -10,7 +10,7 @@ from charlab.runs import read_record
 
 from .jobs import Job
 from .killing import Blow, differences, results, train_in_fork
-from .running import rows
+from .running import STREAM, rows
 from .test_stream_runs import write_text
 
 STEP = "charlab.lit:CharLitModule.training_step"
@@ -27,15 +27,7 @@ TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
 
 DROPOUT = ("model.dropout=0.3", "callbacks.checkpoint.every_n_steps=4")
-STREAM = (
-    "data=text",
-    "data.seq_len=20",
-    "data.eval_lanes=4",
-    "data.eval_warmup=40",
-    "data.reset_prob=0.1",
-    "callbacks.samples.max_length=30",
-    "callbacks.checkpoint.every_n_steps=3",
-)
+SAVED_STREAM = (*STREAM, "callbacks.checkpoint.every_n_steps=3")
 DIAGNOSED = (
     "callbacks.diagnostics.enabled=true",
     "callbacks.diagnostics.every_n_steps=15",
@@ -45,10 +37,10 @@ DIAGNOSED = (
 RUNS = {
     "names": (),
     "dropout": DROPOUT,
-    "stream": (*STREAM, "model=lstm", "model.dropout=0.2"),
-    "engine": (*STREAM, "model=custom_gru", "model.num_layers=2"),
+    "stream": (*SAVED_STREAM, "model=lstm", "model.dropout=0.2"),
+    "engine": (*SAVED_STREAM, "model=custom_gru", "model.num_layers=2"),
     "diagnosed": ("model.dropout=0.3", "model=custom_lstm", *DIAGNOSED),
-    "windows": (*STREAM, "data.stateful=false", "optimizer=adam", "scheduler=cosine"),
+    "windows": (*SAVED_STREAM, "data.stateful=false", "optimizer=adam", "scheduler=cosine"),
     # 16 steps an epoch, and a last one that is cut short
     "epochs": ("trainer.max_steps=40", "trainer.max_epochs=7", "trainer.val_every_n_steps=null"),
     "every": ("trainer.val_every_n_steps=1", "trainer.max_steps=6", "trainer.precision=bf16-mixed"),
@@ -272,7 +264,7 @@ def test_data_that_have_changed_are_refused(tmp_path):
 DDP = (
     "trainer=ddp",
     "trainer.accelerator=cpu",
-    *STREAM,
+    *SAVED_STREAM,
     "model.dropout=0.2",
     "trainer.max_steps=200",
     "trainer.val_every_n_steps=100",

@@ -54,7 +54,7 @@ def test_the_parts_of_a_run_are_sent_as_one(tmp_path, server):
     assert parts[-1].exit_code == 0
     # what README says, in the folder above runs/
     done = subprocess.run(
-        f"{WANDB} sync -n 1 runs/*/*/wandb/offline-run-*",
+        f"{WANDB} sync runs/*/*/wandb/offline-run-*",
         shell=True,
         cwd=tmp_path,
         env={**os.environ, **home, **server.env},

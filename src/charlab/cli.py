@@ -55,14 +55,14 @@ class FiniteRange(click.FloatRange):
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(charlab.__version__)
 def charlab_command() -> None:
-    """Use trained runs, sweep, and look at data. Training is `python train.py --help`.
+    """Use and compare runs, sweep, look at data. Training is `python train.py --help`.
 
     RUN is a run directory, such as runs/names/gru-1xh128-s0-3f2a9c1b. Its configuration is read
     from it; options to change, as for train.py (data.path=FILE), may follow.
     """
 
 
-@charlab_command.command("sample")
+@charlab_command.command("sample", short_help="Text from a trained run.")
 @RUN
 @OVERRIDES
 @click.option("-p", "--prompt", "prompts", multiple=True, help="Text to continue; repeatable.")
@@ -146,7 +146,7 @@ def sample_command(
     click.echo(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts))
 
 
-@charlab_command.command("eval")
+@charlab_command.command("eval", short_help="The exact score of a trained run.")
 @RUN
 @OVERRIDES
 @click.option(
@@ -219,7 +219,7 @@ def eval_command(
         screen.show_evaluation(console, split, found.scores, found.quality, found.data)
 
 
-@charlab_command.command("data")
+@charlab_command.command("data", short_help="What a data set holds.")
 @click.argument("name", type=click.Choice(DATA))
 @OVERRIDES
 @click.option(

@@ -15,7 +15,7 @@ from charlab.errors import UsageError
 from charlab.reading.find import find_runs
 
 
-@click.command("leet")
+@click.command("leet", short_help="Look at runs with W&B's terminal dashboard.")
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 def leet_command(runs: Sequence[str]) -> None:
     """Look at runs in the terminal with `wandb leet`, without a server.

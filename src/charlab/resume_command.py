@@ -14,7 +14,7 @@ from charlab.resume import Asked
 SCRIPT = Path(charlab.__file__).parents[2] / "train.py"
 
 
-@click.command("resume")
+@click.command("resume", short_help="Go on with a run, or train it for longer.")
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
 def resume_command(run: Path, overrides: Sequence[str]) -> None:

@@ -60,18 +60,23 @@ def config_to_go_on(path: Path, overrides: Sequence[str]) -> tuple[DictConfig, b
         extends = True
     record = read_record(path)
     if extends:
-        _check_extension(config, overrides, record.get("num_steps"))
+        _take_budget(config, overrides)
+        _check_budget(config, record.get("num_steps"))
     # a process that extended it may have been killed before run.json said so
     return config, extends or record.get("budget", budget(config)) != budget(config)
 
 
-def _check_extension(config: DictConfig, overrides: Sequence[str], num_steps: int | None) -> None:
+def _take_budget(config: DictConfig, overrides: Sequence[str]) -> None:
     """Of two budgets the one that was not typed does not end the run."""
     typed = {override.partition("=")[0] for override in overrides}
     for name in EXTENDING:
         if name not in typed:
             with read_write(config):
                 OmegaConf.update(config, name, None)
+
+
+def _check_budget(config: DictConfig, num_steps: int | None) -> None:
+    """What can be told before torch and the data are loaded; restore.py tells the rest."""
     max_steps = config.trainer.max_steps
     if num_steps is not None and max_steps is not None and max_steps <= num_steps:
         raise UsageError(

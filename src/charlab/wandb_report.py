@@ -24,7 +24,7 @@ CELL = "model.cell"
 THIRD, HALF, WHOLE = 8, 12, 24
 
 
-@click.command("wandb-report")
+@click.command("wandb-report", short_help="Make a W&B report about a group.")
 @click.argument("group")
 @click.option("--project", default="charlab", show_default=True, help="W&B project of the runs.")
 @click.option("--entity", help="W&B team or user.", show_default="the account's own")

@@ -33,7 +33,7 @@ class Confidence(click.ParamType[float]):
         return number
 
 
-@click.command("compare")
+@click.command("compare", short_help="Which cell is better: scores over seeds, and a page.")
 @click.argument("words", metavar="[RUNS]...", nargs=-1)
 @click.option("--force", is_flag=True, help="Rank all together; a remark says what is not alike.")
 @click.option(

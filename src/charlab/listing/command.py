@@ -10,7 +10,7 @@ from charlab.found import STATES, State
 from charlab.terminal import console
 
 
-@click.command("runs")
+@click.command("runs", short_help="List runs, and follow those that run.")
 @click.argument("words", metavar="[RUNS]...", nargs=-1)
 @click.option(
     "--state", "states", type=click.Choice(STATES), multiple=True, help="Only these; repeatable."

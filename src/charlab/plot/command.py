@@ -7,7 +7,7 @@ import click
 from charlab.plot import XS, X
 
 
-@click.command("plot")
+@click.command("plot", short_help="Pictures of a run.")
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
     "-o",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from charlab.sweeps.search.plan import Grid, Search
 
 
-@click.command("sweep")
+@click.command("sweep", short_help="Run a sweep file without a server.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
 @click.option(

@@ -22,7 +22,6 @@ from charlab.tracking.summary import best_and_final
 # (numbers in the bins, the edges of the bins), as numpy gives it
 Histogram = tuple[NDArray[Any], NDArray[Any]]
 
-
 # for W&B to close its file, where there is no server: seconds on a busy machine alone
 OFFLINE_S = 60.0
 
