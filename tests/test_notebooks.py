@@ -1,5 +1,7 @@
 """The notebooks' models and recipes, against independent re-makings of them."""
 
+import json
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -8,7 +10,7 @@ from torch import nn
 from charlab.config.compose import Composer
 from charlab.model import build_model
 
-from .running import ROOT, rows, train
+from .running import ROOT, rows, train, write_names
 
 
 class NotebookRNN(nn.Module):
@@ -104,3 +106,27 @@ def test_the_enwik8_notebooks_log_is_ours(tmp_path, capsys):
         assert epochs[number]["epoch/loss"] == pytest.approx(sum(part) / half, rel=1e-6)
         assert epochs[number]["step"] == half * (number + 1)
         assert f"epoch {number}  mean loss {sum(part) / half:.4f} nats" in told
+
+
+def test_the_names_notebooks_mistake_halves_the_loss_and_leaves_nats_a_name(tmp_path, capsys):
+    """Letters that fill names up are easy: the mean over them hides what the names cost."""
+    names = write_names(tmp_path)
+    names.write_text(names.read_text("utf-8") + "Wolfeschlegelsteinhausen\n", "utf-8")
+    where = (f"data.path={names}", "callbacks.samples.prompts=[Trump]")
+    asked = [f"experiment=notebook_names{kind}" for kind in ("", "_padded")]
+    scores, records = [], []
+    for experiment in asked:
+        long = ("trainer.max_steps=150", "optimizer.lr=1e-2")
+        exit_code, run = train(tmp_path, experiment, *where, *long)
+        assert exit_code == 0
+        records.append(json.loads((run / "run.json").read_text("utf-8")))
+        scores.append(records[-1]["scores"])
+    assert "every name is filled up with 's'" in capsys.readouterr().out
+    right, mistaken = scores
+    assert mistaken["test/loss"] < 0.7 * right["test/loss"]
+    assert mistaken["test/nats_per_name"] > right["test/nats_per_name"]
+    longest = len(records[0]["data"]["lengths"]) - 1
+    targets = mistaken["test/nats_per_name"] / mistaken["test/loss"]
+    assert targets == pytest.approx(longest + 1)  # the end of the name is one
+    drawn = [row for row in rows(run / "samples.jsonl") if row["temperature"] == 0.5]
+    assert sum(row["text"].endswith("ss") for row in drawn[-4:]) >= 3

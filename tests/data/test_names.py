@@ -40,6 +40,25 @@ def message(path, **options):
     return str(caught.value), caught.value
 
 
+# ------------------------------------------------------------------------- the notebook's padding
+def test_a_letter_fills_every_item_of_the_same_splits(tmp_path):
+    path = written(tmp_path, "\n".join([*ITEMS, "Maximilian"]))
+    plain, filled = read_names(config(path)), read_names(config(path, fill="s"))
+    assert filled.fingerprint != plain.fingerprint
+    for split in ("train", "val", "test"):
+        items = getattr(filled, split)
+        assert {len(item) for item in items} == {len("Maximilian")}
+        for item, name in zip(items, getattr(plain, split), strict=True):
+            assert item == name + "s" * (len("Maximilian") - len(name))
+
+
+@pytest.mark.parametrize("fill", ["", "ss"])
+def test_what_fills_items_is_one_letter(tmp_path, fill):
+    told, error = message(written(tmp_path, "\n".join(ITEMS)), fill=fill)
+    assert error.option == "data.fill"
+    assert repr(fill) in told
+
+
 # ------------------------------------------------------------------------------------- what is read
 def test_lines_are_cleaned_deduplicated_and_counted(tmp_path):
     decomposed = unicodedata.normalize("NFD", "Zoë")

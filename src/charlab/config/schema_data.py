@@ -29,6 +29,9 @@ class NamesConfig(DataConfig):
     test_fraction: float = option(0.1, "part of the distinct items held out to test", gt=0, lt=1)
     split_seed: int = option(0, "seed of the shuffle that splits the items", ge=0, le=MAX_SEED)
     max_length: int = option(256, "longest item accepted, in characters", ge=1)
+    fill: Optional[str] = option(
+        None, "a mistake to look at: this letter fills items up to one length, and is scored"
+    )
 
 
 @dataclass

@@ -117,6 +117,7 @@ def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet
         "num_val": len(corpus.val),
         "num_test": len(corpus.test),
         "num_unknown_targets": num_unknown,
+        "fill": corpus.fill,
         "lengths": lengths(corpus.train),
         "floors": floors.record,
     }
@@ -126,12 +127,19 @@ def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet
         unit="char",
         summary=f"{corpus.source} · {len(corpus.train):,} train / {len(corpus.val):,} val / "
         f"{len(corpus.test):,} test items · {len(vocabulary)} symbols",
-        notes=(),
+        notes=() if corpus.fill is None else (_fill_note(corpus),),
         record=record,
         document="name",
         floors=floors,
         quality=_quality(corpus),
         bytes_per_target={},
+    )
+
+
+def _fill_note(corpus: NamesCorpus) -> str:
+    return (
+        f"every name is filled up with {corpus.fill!r} to {len(corpus.train[0])} letters, which are "
+        "scored as its own: bits per character are not those of names"
     )
 
 

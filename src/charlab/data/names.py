@@ -30,6 +30,7 @@ class NamesCorpus:
     num_lines       lines of the file, blank ones too
     num_blank       lines with nothing but white space
     num_duplicates  lines that repeat an earlier one
+    fill            the letter that fills all items up to one length, and is scored as theirs
     """
 
     train: tuple[str, ...]
@@ -39,6 +40,7 @@ class NamesCorpus:
     num_lines: int
     num_blank: int
     num_duplicates: int
+    fill: str | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -50,6 +52,14 @@ class NamesCorpus:
 def check_names_config(config: NamesConfig) -> None:
     """The cheap half of `read_names`: UsageError for the path or the fractions. Reads no data."""
     check_fractions(config.val_fraction, config.test_fraction, usual=0.1)
+    if config.fill is not None and len(config.fill) != 1:
+        raise UsageError(
+            "data.fill is one letter",
+            expected="a single character, such as s, or null",
+            got=repr(config.fill),
+            hint="data.fill=s",
+            option="data.fill",
+        )
     check_file(_path(config), "data.path")
 
 
@@ -74,14 +84,17 @@ def read_names(config: NamesConfig) -> NamesCorpus:
     num_blank = items.count("")
     distinct = sorted(set(items) - {""})
     train, val, test = _split(distinct, config, path)
+    width = 0 if config.fill is None else max(map(len, distinct))
+    fill = config.fill or " "  # to a width of 0 nothing is filled
     return NamesCorpus(
-        train=train,
-        val=val,
-        test=test,
+        train=tuple(item.ljust(width, fill) for item in train),
+        val=tuple(item.ljust(width, fill) for item in val),
+        test=tuple(item.ljust(width, fill) for item in test),
         source="bundled" if config.path is None else str(path),
         num_lines=len(items),
         num_blank=num_blank,
         num_duplicates=len(items) - num_blank - len(distinct),
+        fill=config.fill,
     )
 
 
