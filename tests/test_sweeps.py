@@ -88,10 +88,12 @@ def test_the_commands_in_the_comment_are_those_of_the_file(path):
     assert all(f"sweep sweeps/{path.name}" in line for line in commands)
 
 
-def test_cells_are_tuned_with_the_same_number_of_trials():
-    sweep = planned(ROOT / "sweeps" / "tuning_names.yaml", per="model")
-    assert [cell.name for cell in sweep.parts] == ["model=gru", "model=lstm", "model=custom_gru"]
-    assert {cell.num_trials for cell in sweep.parts} == {20}
+@pytest.mark.parametrize("name", ["tuning_names", "tuning_kantrowitz"])
+def test_cells_are_tuned_with_the_same_number_of_trials(name):
+    sweep = planned(ROOT / "sweeps" / f"{name}.yaml", per="model")
+    cells = ["gru", "custom_gru", "lstm", "rnn"]
+    assert [cell.name for cell in sweep.parts] == [f"model={cell}" for cell in cells]
+    assert {cell.num_trials for cell in sweep.parts} == {8}
 
 
 def test_cells_of_a_comparison_have_as_many_parameters():
