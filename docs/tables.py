@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 BITS = 1 / math.log(2)  # of a nat
 SHOWN_NGRAMS = 3
 SHOWN_SAMPLES = 10
-TRIALS = (1, 2, 4, 8)
+TRIALS = (1, 2, 4, 6, 8)
 
 
 # ------------------------------------------------------------------------------------------ reading
