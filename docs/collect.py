@@ -3,7 +3,7 @@
     python docs/collect.py tuned_names cells_stream ...     groups of runs/, or run directories
 
 Into docs/results/GROUP/RUN/ go config.yaml, overrides.txt, run.json, of metrics.jsonl the rows of
-validation and test and a hundred of training, of samples.jsonl the last draw. No checkpoints; and
+validation and test and about twenty of training, of samples.jsonl the last draw. No checkpoints; and
 where the data and caches lay on this machine is left out. A folder of such directories is as good
 as one of runs for `charlab compare`, `charlab runs` and `charlab plot`.
 """
@@ -23,7 +23,7 @@ from charlab.reading.find import read_runs
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-MOST_TRAIN_ROWS = 100
+MOST_TRAIN_ROWS = 20
 CACHE = "~/.cache/charlab"
 
 
@@ -79,7 +79,9 @@ def main(words: list[str]) -> int:
             raise UsageError(
                 "not all of these runs have finished",
                 expected="run directories that are whole",
-                got=", ".join(str(path) for path in [*unfinished, *(u.path for u in read.unreadable)]),
+                got=", ".join(
+                    str(path) for path in [*unfinished, *(u.path for u in read.unreadable)]
+                ),
                 hint="the command that made them goes on with them",
             )
     except UsageError as error:

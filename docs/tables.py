@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from charlab import rows
 from charlab.compare.compare import compare
@@ -260,8 +259,15 @@ def notebook_enwik8(group: str) -> str:
         )
     )
     ratio = THEIR_BATCH_S["gru"] / THEIR_BATCH_S["custom_gru"]
-    lines.append(("custom / built-in speed", f"{batch['gru'] / batch['custom_gru']:.2f}", "",
-                  f"{ratio:.2f}", ""))
+    lines.append(
+        (
+            "custom / built-in speed",
+            f"{batch['gru'] / batch['custom_gru']:.2f}",
+            "",
+            f"{ratio:.2f}",
+            "",
+        )
+    )
     heads = ("epoch", "custom GRU", "built-in GRU", "notebook: custom", "notebook: built-in")
     return table(heads, lines)
 
@@ -271,7 +277,7 @@ def _epochs(run: RunFacts) -> list[float]:
     return [row["epoch/loss"] for row in rows.parsed(lines) if "epoch/loss" in row]
 
 
-# ------------------------------------------------------------------------------------- where it is from
+# --------------------------------------------------------------------------------- where it is from
 def origin(groups: Sequence[str]) -> str:
     """Runs, commit, versions and machine of each group."""
     lines = []
@@ -324,8 +330,10 @@ def answer() -> str:
         for variant in of.variants:
             by_cell.setdefault(variant.cell, {})[group] = variant
     order = sorted(by_cell, key=lambda cell: sum(map(_mean, by_cell[cell].values())))
-    lines = [(f"`{cell}`", *(_cell(sets[group], by_cell[cell][group]) for group in TASKS))
-             for cell in order]
+    lines = [
+        (f"`{cell}`", *(_cell(sets[group], by_cell[cell][group]) for group in TASKS))
+        for cell in order
+    ]
     best = [of.best_floor for of in sets.values()]
     lines.append(
         ("best n-gram", *(f"{floor.test_bpc:.3f} ({floor.label})" for floor in best if floor))
@@ -344,9 +352,7 @@ def _mean(variant: Variant) -> float:
 
 def _cell(of: ComparisonSet, variant: Variant) -> str:
     """Bold: no other cell is shown to be better."""
-    is_beaten = any(
-        pair.worse == variant.label and pair.verdict == "beats" for pair in of.pairs
-    )
+    is_beaten = any(pair.worse == variant.label and pair.verdict == "beats" for pair in of.pairs)
     return score(variant.test) if is_beaten else f"**{score(variant.test)}**"
 
 

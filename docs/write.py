@@ -22,7 +22,9 @@ FIGURES: dict[str, Callable[[Path], None]] = {
     "answer.png": pictures.draw_answer,
     "curves.png": pictures.draw_curves,
 }
-MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<block>.*?)<!-- end of (?P=name) -->", re.DOTALL)
+MARKED = re.compile(
+    r"<!-- (?P<name>[\w-]+) -->\n(?P<block>.*?)<!-- end of (?P=name) -->", re.DOTALL
+)
 
 
 def block(name: str) -> str:

@@ -29,15 +29,24 @@ class Columns(NamedTuple):
     left: tuple[str, ...]
     gives_way: tuple[str, ...]
 
-    def shown(self, width: int, rows: Sequence[Sequence[Text]]) -> list[str]:
-        """Those that fit; the wide one is as narrow as it may be before another goes."""
+    def shown(
+        self, width: int, rows: Sequence[Sequence[Text]], *, with_empty: bool = True
+    ) -> list[str]:
+        """Those that fit; the wide one is as narrow as it may be before another goes.
+
+        with_empty: also columns that may go and in which no row has anything
+        """
         widths = {
             name: max([len(name), self.least.get(name, 0), *(row[place].cell_len for row in rows)])
             for place, name in enumerate(self.names)
         }
         widths[self.wide] = self.least[self.wide]
-        shown = list(self.names)
-        for name in self.gives_way:
+        shown = [
+            name
+            for place, name in enumerate(self.names)
+            if with_empty or name not in self.gives_way or any(row[place].plain for row in rows)
+        ]
+        for name in filter(shown.__contains__, self.gives_way):
             if sum(widths[one] for one in shown) + len(shown) - 1 <= width:
                 break
             shown.remove(name)
@@ -47,8 +56,12 @@ class Columns(NamedTuple):
 def fitted_table(
     columns: Columns, rows: Sequence[Sequence[Text]], width: int, *, fills: bool = True
 ) -> Table:
-    """The rows, a cell a column of `columns.names`. fills: take the width, be it needed or not."""
-    shown = columns.shown(width, rows)
+    """The rows, a cell a column of `columns.names`.
+
+    fills: take the width, be it needed or not, and keep columns in which nothing is yet: a table
+    that is drawn again and again stays as it is
+    """
+    shown = columns.shown(width, rows, with_empty=fills)
     places = [columns.names.index(name) for name in shown]
     needed = sum(max([len(columns.names[n]), *(row[n].cell_len for row in rows)]) for n in places)
     fills = fills or needed + len(shown) - 1 > width

@@ -228,6 +228,7 @@ def _show_next(console: Console, run: Run, data: DataSet, config: Config) -> Non
             (f"{charlab} eval {path}", "the same score, from the run directory alone"),
             *rows,
         ]
+    rows.append((f"{charlab} compare {shlex.quote(str(run.path.parent))}", "then: which is better"))
     console.print("\n[bold]Next[/]")
     for command, purpose in rows:
         console.print(f"  [dim]# {purpose}[/]\n  {escape(command)}", soft_wrap=True)

@@ -112,10 +112,6 @@ def _show_table(console: Console, of: ComparisonSet, confidence: float) -> None:
         gives_way=(*(name.replace("other", other) for name in GIVES_WAY), level),
     )
     rows = _rows(of)
-    if not any(row[-1] for row in rows):
-        kept = tuple(name for name in columns.gives_way if name != "remark")
-        columns = columns._replace(names=columns.names[:-1], gives_way=kept)
-        rows = [row[:-1] for row in rows]
     longest = max(row[0].cell_len for row in rows)
     columns = columns._replace(least={"variant": max(len("variant"), min(longest, MOST_LABEL))})
     table = fitted_table(columns, rows, _width(console, columns, rows), fills=False)

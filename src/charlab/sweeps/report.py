@@ -110,6 +110,9 @@ def _show_next(console: Console, entries: Sequence[Entry]) -> None:
         best = min(scored, key=lambda pair: pair[0])[1]
         charlab = callable_name("charlab")
         rows.append((f"{charlab} sample {shlex.quote(str(best.run))}", "text from the best run"))
+        if len(scored) > 1:
+            folder = shlex.quote(str(best.job.folder))
+            rows.append((f"{charlab} compare {folder}", "what can be said of all of them"))
     if rows:
         console.print("\n[bold]Next[/]")
     for command, purpose in rows:
