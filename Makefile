@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow lint bench clean
+.PHONY: help install train test test-slow lint bench bench-all clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ bench: .venv/.installed  ## what the framework, the data and cells cost; half an
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/engine.py
+
+bench-all: .venv/.installed  ## all figures of speed, into docs/results/speed; half an hour, as above
+	@$(BIN)/python benchmarks/all.py
 
 clean:  ## remove .venv and caches; runs stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

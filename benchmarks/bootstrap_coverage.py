@@ -151,7 +151,11 @@ def main() -> None:
         measured = measure(asked.rows, n, kind)
         cells = {name: f"  {part:.3f} x{width:.2f}" for name, (part, width) in measured.items()}
         table.append({"by": f"{kind}, n={n}", **cells})
-        found.append({"kind": kind, "n": n, "covered_and_width": measured})
+        finite = {  # JSON has no infinity
+            name: (part, width if math.isfinite(width) else None)
+            for name, (part, width) in measured.items()
+        }
+        found.append({"kind": kind, "n": n, "covered_and_width": finite})
     figures.show_rows(table, "part of 95% intervals that hold the mean, x width / Student's")
     if asked.json is not None:
         figures.write(found, asked.json)

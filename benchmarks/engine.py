@@ -2,11 +2,14 @@
 
     python benchmarks/engine.py [--json FILE] [--shapes 100,512,300,300x2:bf16 ...]
         [--cells "gru after" lstm ...] [--repeats 15] [--budget-s 25] [--threads N]
+        [--no-sides SHAPE ...] [--bf16-cells CELL ...]
         [--torch-compile] [--no-first-use] [--no-sampling] [--quick]
 
 A shape is T steps, B rows, input size, hidden size, so many layers; fp32, or bf16 by autocast. All
 engines of a cell, and the layer of torch that it stands beside, take turns in one process: medians
-over rounds, and the ratio of times in the same round with an interval of 95 % for its median.
+over rounds, and the ratio of times in the same round with an interval of 95 % for its median. What
+takes longest are the largest shapes, bf16 most of all where the processor has no instructions for
+it: `--no-sides` leaves plain torch and the loop out of a shape, `--bf16-cells` cells out of bf16.
 
 forward  without a graph, as in evaluation
 both     forward and backward, to the input and all weights
@@ -132,19 +135,11 @@ def machine() -> Row:
     """What the figures depend on beside the code."""
     return {
         "kind": "machine",
-        "processor": processor_name(),
+        "processor": figures.processor_name(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "system": platform.platform(),
     }
-
-
-def processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
 
 
 def run(arguments: argparse.Namespace, cache: Path) -> list[Row]:
@@ -170,8 +165,18 @@ def run(arguments: argparse.Namespace, cache: Path) -> list[Row]:
         show(found, first_use_line, "First use of a cell, in a fresh process")
     compiled = [COMPILE_SHAPE] if arguments.torch_compile else []
     for text in [*arguments.shapes, *compiled]:
-        for names in families(arguments.cells):
-            contest = Contest(Shape.read(text), names, cache, with_compile=text in compiled)
+        shape = Shape.read(text)
+        cells = arguments.cells
+        if shape.precision == "bf16":
+            cells = [name for name in cells if name in arguments.bf16_cells]
+        for names in families(cells):
+            contest = Contest(
+                shape,
+                names,
+                cache,
+                with_sides=text not in arguments.no_sides,
+                with_compile=text in compiled,
+            )
             for reason in contest.refused:
                 terminal.console().print(reason)
             found = contest.rows(Limits(arguments.repeats, arguments.budget_s), first_s)
@@ -186,6 +191,16 @@ def main() -> None:
     parser = figures.parser(__doc__)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), metavar="T,B,I,H[xL][:bf16]")
     parser.add_argument("--cells", nargs="+", default=list(ENTRIES), choices=list(ENTRIES))
+    parser.add_argument(
+        "--bf16-cells", nargs="+", default=list(ENTRIES), choices=list(ENTRIES), metavar="CELL"
+    )
+    parser.add_argument(
+        "--no-sides",
+        nargs="+",
+        default=[],
+        metavar="SHAPE",
+        help="no plain torch and no loop there",
+    )
     parser.add_argument("--repeats", type=int, default=15, help="rounds at most")
     parser.add_argument("--budget-s", type=float, default=25.0, help="seconds of one contestant")
     parser.add_argument("--threads", type=int, help="of torch; all cores by default")
@@ -202,7 +217,7 @@ def main() -> None:
         arguments.budget_s, arguments.characters = 1.0, 50
         arguments.threads = arguments.threads or 1  # a second one only costs time at such shapes
     try:
-        for text in arguments.shapes:
+        for text in [*arguments.shapes, *arguments.no_sides]:
             Shape.read(text)
     except ValueError as error:
         parser.error(f"a shape is like 128,32,64,64 or {SHAPES[-1]}, not {error}")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +44,15 @@ def show_rows(rows: Sequence[Mapping[str, str]], title: str) -> None:
 def write(plain: Any, json_file: Path) -> None:
     """Figures as JSON."""
     json_file.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+
+
+def processor_name() -> str:
+    """As the system calls it, "" where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
 
 
 def number(value: float | None, form: str) -> str:

@@ -3,6 +3,7 @@
 import copy
 import functools
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,13 @@ class Contest:
     """
 
     def __init__(
-        self, shape: Shape, names: Sequence[str], cache: Path, *, with_compile: bool
+        self,
+        shape: Shape,
+        names: Sequence[str],
+        cache: Path,
+        *,
+        with_sides: bool = True,
+        with_compile: bool = False,
     ) -> None:
         self.shape = shape
         self.cache = cache
@@ -57,13 +64,11 @@ class Contest:
         self.refused: list[str] = []
         self.first_s: dict[Key, float] = {}
         has_builtin = ENTRIES[names[0]].builtin is not None
-        # in bf16 the loop and plain torch only show that this processor has no instructions for it
-        engines = ENGINES[:1] if has_builtin and shape.precision == "bf16" else ENGINES
         self.base: Key = (names[0], "torch" if has_builtin else "reference")
         if has_builtin:
             self.stacks[self.base] = build(ENTRIES[names[0]], shape, "torch", cache)
         for name in names:
-            for engine in engines:
+            for engine in engines_at(shape, has_builtin, with_sides):
                 self._add(name, engine)
             if with_compile:
                 stack = self.stacks[name, "torch.compile"] = self._reference(name)
@@ -94,8 +99,8 @@ class Contest:
         forward: dict[Key, Call] = {key: partial(problem.forward, stacks[key]) for key in keys}
         both: dict[Key, Call] = {key: partial(problem.both, stacks[key]) for key in keys}
         forward_ms = take_turns(forward, limits.repeats, budget_s)
-        both_ms = take_turns(both, limits.repeats, budget_s)
-        looks = self._looks()
+        looks, called_s = self._looks()
+        both_ms = take_turns(both, limits.repeats, budget_s, called_s)
         rows = []
         for key in keys:
             entry, engine = key
@@ -123,9 +128,10 @@ class Contest:
             )
         return rows
 
-    def _looks(self) -> dict[Key, Look]:
-        """One more call of each: some take half a minute."""
-        found = {}
+    def _looks(self) -> tuple[dict[Key, Look], dict[Key, float]]:
+        """One call of each, and its seconds: some take a minute, so no call is made in vain."""
+        found: dict[Key, Look] = {}
+        called_s: dict[Key, float] = {}
         for name in {entry for entry, _ in self.stacks}:
             reference = self._reference(name)
             exact_y, exact_gradients = self.problem.exact(reference)
@@ -133,7 +139,9 @@ class Contest:
             for key, stack in self.stacks.items():
                 if key[0] != name:
                     continue
+                began_s = time.perf_counter()
                 (y, gradients), peak = with_peak(partial(self.problem.both, stack))
+                called_s[key] = time.perf_counter() - began_s
                 if key[1] == "torch" and not ENTRIES[name].equal:
                     found[key] = Look(None, None, peak)
                     continue
@@ -141,7 +149,7 @@ class Contest:
                 assert blocks.keys() == exact.keys()
                 worst = max(relative_error(blocks[block], exact[block]) for block in exact)
                 found[key] = Look(relative_error(y, exact_y), worst, peak)
-        return found
+        return found, called_s
 
     def _floor_ms(self, name: str) -> float:
         """What the products of forward and backward take, each as one torch.mm over all steps.
@@ -157,6 +165,14 @@ class Contest:
             + mm_ms(linear.out_features, num_rows, linear.in_features, dtype)
             for linear in linears
         )
+
+
+def engines_at(shape: Shape, has_builtin: bool, with_sides: bool) -> Sequence[str]:
+    """What takes part beside torch's layer; without one the loop is what others stand beside."""
+    if not has_builtin:
+        return ENGINES if with_sides else ("compiled", "reference")
+    # in bf16 the loop and plain torch only show that this processor has no instructions for it
+    return ENGINES if with_sides and shape.precision == "fp32" else ("compiled",)
 
 
 def by_gate(stack: Stack, gradients: tuple[Tensor, ...]) -> dict[str, Tensor]:

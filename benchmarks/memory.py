@@ -94,6 +94,7 @@ def main() -> None:
             write_text(text, num_bytes)
             row = measure(text, Path(folder), arguments.lanes, arguments.steps)
         found |= {f"{name}_bytes": num_bytes} | {f"{name}_{key}": row[key] for key in row}
+    found |= {"lanes": arguments.lanes, "steps": arguments.steps}
     found["more_while_training_mib"] = found["large_training_mib"] - found["small_training_mib"]
     figures.show(found, "A text of 2 GB against one of 5 MB", arguments.json)
 

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 BLOCK_S = 0.1
 # A call that is slower than this has one round at least, others have three.
 SLOW_S = 5.0
+# The first call of one that is slower than this is its only round: it is warm for most of it.
+ONCE_S = 20.0
 
 
 @final
@@ -30,29 +32,38 @@ class Ratio(NamedTuple):
 
 
 def take_turns(
-    calls: Mapping[Key, Call], repeats: int, budget_s: Mapping[Key, float]
+    calls: Mapping[Key, Call],
+    repeats: int,
+    budget_s: Mapping[Key, float],
+    called_s: Mapping[Key, float] | None = None,
 ) -> dict[Key, list[float]]:
     """Milliseconds of each call, one number a round.
 
     Every round has each call once, every other round in the opposite order, so whatever else the
     machine does hits all of them. A call whose rounds would take longer than its budget has fewer
     rounds: the first ones.
+
+    called_s  seconds of first calls that were made before
     """
     gc.collect()
     gc.freeze()  # what is there now need not be looked through again, least of all in a call
     blocks: dict[Key, int] = {}
     rounds: dict[Key, int] = {}
+    took: dict[Key, list[float]] = {name: [] for name in calls}
     for name, call in calls.items():
-        once_s = seconds(call)
+        once_s = called_s[name] if called_s is not None else seconds(call)
+        if once_s >= ONCE_S:
+            took[name].append(1000 * once_s)
+            blocks[name] = rounds[name] = 1
+            continue
         if once_s < SLOW_S:  # the first call was a warm-up
             once_s = seconds(call)
         blocks[name] = max(1, round(BLOCK_S / once_s))
         fitting = int(budget_s[name] / (once_s * blocks[name]))
         rounds[name] = min(repeats, max(1 if once_s >= SLOW_S else 3, fitting))
-    took: dict[Key, list[float]] = {name: [] for name in calls}
     for turn in range(max(rounds.values())):
         for name in list(calls)[:: 1 if turn % 2 == 0 else -1]:
-            if turn < rounds[name]:
+            if len(took[name]) < rounds[name]:
                 gc.collect()  # what one call left is not in the time of the next
                 took[name].append(1000 * seconds(calls[name], blocks[name]) / blocks[name])
     gc.unfreeze()

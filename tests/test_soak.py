@@ -2,15 +2,19 @@
 
 pytest -m slow tests/test_soak.py -s     says how many, and where the runs went on
 
-The plans of kills follow from SEED alone; what a kill that comes after some time hits does not.
+$SOAK_KILLS and $SOAK_KILLS_OF_TWO say how many kills, of a configuration of one process and of that
+of two. Each configuration adds a row to the file $SOAK_JSONL, where that is set. The plans of kills
+follow from SEED alone; what a kill that comes after some time hits does not.
 """
 
 import contextlib
+import json
 import os
 import random
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +41,8 @@ from .test_stream_runs import write_text
 pytestmark = pytest.mark.slow
 
 SEED = 1
-KILLS_OF_EACH = 14
+KILLS_OF_EACH = int(os.environ.get("SOAK_KILLS", "14"))
+KILLS_OF_TWO = int(os.environ.get("SOAK_KILLS_OF_TWO", "8"))
 KILL = signal.SIGKILL
 PLACES = (STEP, STEP, STEP, VAL, SAMPLES, EPOCH_END, WRITE, FSYNC, SYNC_FOLDER)
 
@@ -51,6 +56,15 @@ def some_blow(rng, whole_s):
     return Blow(place, rng.randint(1, 9 if place == STEP else 3), signum, after=rng.random() < 0.5)
 
 
+def tell(name, hits, num_runs, differing, began_s):
+    """A row for $SOAK_JSONL; `differing` are the runs that are not as the one nobody touched."""
+    if "SOAK_JSONL" in os.environ:
+        seconds = time.monotonic() - began_s
+        row = {"name": name, "kills": dict(hits), "runs": num_runs, "differ": len(differing)}
+        with Path(os.environ["SOAK_JSONL"]).open("a") as file:
+            file.write(json.dumps(row | {"seconds": seconds}) + "\n")
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_random_kills_change_nothing(tmp_path, name):
     rng = random.Random(f"{SEED} {name}")
@@ -61,6 +75,7 @@ def test_random_kills_change_nothing(tmp_path, name):
     whole_s = time.monotonic() - began_s
     expected = results(only_run(whole))
     hits: Counter[str] = Counter()
+    differing = {}
     number = 0
     while hits.total() < KILLS_OF_EACH:
         number += 1
@@ -76,8 +91,11 @@ def test_random_kills_change_nothing(tmp_path, name):
             assert code in (130, 128 + blow.signum), (folder, blow)
             hits[signal.Signals(blow.signum).name] += 1
         assert code == 0, folder
-        assert list(differences(expected, results(only_run(folder)))) == [], folder
+        if found := list(differences(expected, results(only_run(folder)))):
+            differing[folder] = found
+    tell(name, hits, number, differing, began_s)
     print(f"\n{name}: {hits.total()} kills of {number} runs, {dict(hits)}")
+    assert differing == {}
 
 
 def test_random_kills_of_two_processes_change_nothing(tmp_path):
@@ -91,25 +109,32 @@ def test_random_kills_of_two_processes_change_nothing(tmp_path):
     assert job.end()[0] == 0
     trains_s = time.monotonic() - began_s - starts_s
     expected = results(job.run)
-    hits = 0
-    while hits < 8:
-        folder = tmp_path / f"cut-{hits}"
+    hits: Counter[str] = Counter()
+    differing = {}
+    number = 0
+    while hits.total() < KILLS_OF_TWO:
+        number += 1
+        folder = tmp_path / f"cut-{number}"
         for _ in range(20):
             job = Job(folder, *DDP, data, "--once")
-            if hits < 8:
+            signum = rng.choice((KILL, TERM))
+            if hits.total() < KILLS_OF_TWO:
                 time.sleep(0.9 * starts_s + rng.uniform(0, 0.8) * trains_s)
-            if hits < 8 and job.process.poll() is None:
+            if hits.total() < KILLS_OF_TWO and job.process.poll() is None:
                 target = rng.choice([job.process.pid, *map(int, job.running())])
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(target, rng.choice((KILL, TERM)))
+                    os.kill(target, signum)
             code, out, err = job.end()
             assert job.left() == []
             if code == 0:
                 break
-            hits += 1
+            hits[signal.Signals(signum).name] += 1
             # before there is a run a signal does what it does to any process
             assert code in (130, 1, 137, -9, 143, -15), (code, out, err)
         assert code == 0
-        assert list(differences(expected, results(job.run))) == []
+        if found := list(differences(expected, results(job.run))):
+            differing[folder] = found
         went_on = [entry["from_step"] for entry in read_record(job.run).get("resumed", [])]
-        print(f"\ntwo processes: {hits} kills by now, the last run went on from {went_on}")
+        print(f"\ntwo processes: {hits.total()} kills by now, the last run went on from {went_on}")
+    tell("two processes", hits, number, differing, began_s)
+    assert differing == {}

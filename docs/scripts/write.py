@@ -1,7 +1,7 @@
 """Writes the tables and figures of the documents anew, from the records under docs/results.
 
-    python docs/write.py            docs/results.md, README.md, docs/figures
-    python docs/write.py --check    changes nothing; exits with 1 where a table is not up to date
+    python docs/scripts/write.py           docs/results.md, README.md, docs/figures
+    python docs/scripts/write.py --check   changes nothing; exits with 1 where a table is old
 
 A table stands between `<!-- NAME -->` and `<!-- end of NAME -->`; the text around it is written by
 hand.
@@ -10,13 +10,17 @@ hand.
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import notebooks
+import origins
 import pictures
 import speed
 import tables
+from records import RESULTS
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 DOCUMENTS = (DOCS / "results.md", DOCS.parent / "README.md")
 FIGURES: dict[str, Callable[[Path], None]] = {
     "answer.png": pictures.draw_answer,
@@ -27,10 +31,12 @@ MARKED = re.compile(
 )
 
 
-def block(name: str) -> str:
-    if name in speed.BLOCKS:
-        return speed.BLOCKS[name](tables.RESULTS / "speed")
-    return tables.BLOCKS[name]()
+BLOCKS: dict[str, Callable[[], str]] = {
+    **tables.BLOCKS,
+    **notebooks.BLOCKS,
+    **origins.BLOCKS,
+    **{name: partial(of, RESULTS / "speed") for name, of in speed.BLOCKS.items()},
+}
 
 
 def renewed(text: str) -> str:
@@ -38,7 +44,7 @@ def renewed(text: str) -> str:
 
     def anew(match: re.Match[str]) -> str:
         name = match["name"]
-        return f"<!-- {name} -->\n{block(name)}\n<!-- end of {name} -->"
+        return f"<!-- {name} -->\n{BLOCKS[name]()}\n<!-- end of {name} -->"
 
     return MARKED.sub(anew, text)
 
@@ -54,7 +60,9 @@ def main(words: list[str]) -> int:
                 path.write_text(new, "utf-8")
     if "--check" in words:
         for path in outdated:
-            print(f"{path} is not what the records say: python docs/write.py", file=sys.stderr)
+            print(
+                f"{path} is not what the records say: python docs/scripts/write.py", file=sys.stderr
+            )
         return 1 if outdated else 0
     for name, draw in FIGURES.items():
         draw(DOCS / "figures" / name)

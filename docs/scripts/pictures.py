@@ -5,7 +5,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tables import TASKS, compared
+from records import compared
+from tables import TASKS
 
 from charlab.compare.comparison import ComparisonSet, Variant
 from charlab.compare.page.look import CELLS as COLOURS

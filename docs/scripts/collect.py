@@ -1,11 +1,11 @@
 """Keeps of run directories what the results are made from: small, and the same on every machine.
 
-    python docs/collect.py tuned_names cells_stream ...     groups of runs/, or run directories
+    python docs/scripts/collect.py tuned_names cells_stream ...   groups of runs/, or run directories
 
 Into docs/results/GROUP/RUN/ go config.yaml, overrides.txt, run.json, of metrics.jsonl the rows of
-validation and test and about twenty of training, of samples.jsonl the last draw. No checkpoints; and
-where the data and caches lay on this machine is left out. A folder of such directories is as good
-as one of runs for `charlab compare`, `charlab runs` and `charlab plot`.
+validation and test and about twenty of training, of samples.jsonl the last draw. No checkpoints;
+and where the data and caches lay on this machine is left out. A folder of such directories is as
+good as one of runs for `charlab compare`, `charlab runs` and `charlab plot`.
 """
 
 import json
@@ -21,7 +21,7 @@ from charlab import rows
 from charlab.errors import UsageError
 from charlab.reading.find import read_runs
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 RESULTS = DOCS / "results"
 MOST_TRAIN_ROWS = 20
 CACHE = "~/.cache/charlab"
