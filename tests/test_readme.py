@@ -1,4 +1,4 @@
-"""What README shows: its cell, followed to the letter in a copy, and its commands."""
+"""The cell of README, followed to the letter in a copy, and the name of its run."""
 
 import os
 import re
@@ -10,17 +10,14 @@ from typing import final
 import pytest
 import torch
 import yaml
-from omegaconf import OmegaConf
 
-from charlab.cells import CELLS
 from charlab.cells.base import Cell, HiddenState
 from charlab.config.compose import Composer
 from charlab.engine import as_layer
 from charlab.engine.cpu.build import find_compiler
 from charlab.engine.reference import ReferenceLayer
 from charlab.engine.trace import trace_cell
-from charlab.sweeps.command import sweep_command
-from charlab.sweeps.definition.files import read_sweep_file
+from charlab.runs import run_name
 
 from .running import ROOT, TINY, rows, write_names
 
@@ -165,27 +162,7 @@ def test_who_follows_the_section_has_conformance_tests(followed):
     assert int(re.search(r"(\d+) passed", told)[1]) >= 15
 
 
-# ------------------------------------------------------------------------------------ its commands
-COMMANDS = re.findall(r"^python train\.py(.*)$", README.replace("\\\n", " "), re.MULTILINE)
-SWEEPS = re.findall(r"^(?:srun .*)?charlab sweep (.*)$", README, re.MULTILINE)
-FLAGS = ("--help", "--once", "--dry-run", "-m")
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_of_readme_compose(line, tmp_path, monkeypatch):
-    monkeypatch.setitem(CELLS, "mgu", ("charlab.cells.mgu", "MGU"))
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "mgu.yaml").write_text(block_of("yaml", "# conf/model/mgu.yaml"))
-    words = [word for word in line.split("#")[0].split() if word not in FLAGS]
-    words = [word for word in words if not word.startswith("data.path=")]
-    composer = Composer(ROOT / "conf", "config", tmp_path)
-    jobs = composer.jobs(words) if "-m" in line.split() else [words]
-    for job in jobs:
-        assert OmegaConf.to_container(composer.compose(job).model)["cell"] in CELLS
-
-
-@pytest.mark.parametrize("line", SWEEPS)
-def test_the_sweeps_of_readme_are_there(line):
-    file, *words = line.split("#")[0].split()
-    sweep_command.make_context("sweep", [str(ROOT / file), *words])
-    read_sweep_file(ROOT / file)
+def test_the_run_that_it_shows_is_that_of_the_first_command():
+    config = Composer(ROOT / "conf", "config", None).compose_job([])[1]
+    shown = re.findall(r"^run directory +runs/names/(\S+)$", README, re.MULTILINE)
+    assert shown == [run_name(config)]

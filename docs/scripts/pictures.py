@@ -9,7 +9,7 @@ from records import compared
 from tables import TASKS
 
 from charlab.compare.comparison import ComparisonSet, Variant
-from charlab.compare.page.look import CELLS as COLOURS
+from charlab.compare.page.look import COLOURS
 from charlab.picture import GREY, new_figure, save, style
 from charlab.reading.curves import read_curves
 
