@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow lint bench bench-all clean
+.PHONY: help install train test test-slow lint bench-all clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,13 +33,7 @@ lint: .venv/.installed  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/.installed  ## what the framework, the data and cells cost; half an hour, on a quiet machine
-	@$(BIN)/python benchmarks/overhead.py
-	@$(BIN)/python benchmarks/data_path.py
-	@$(BIN)/python benchmarks/memory.py
-	@$(BIN)/python benchmarks/engine.py
-
-bench-all: .venv/.installed  ## all figures of speed, into docs/results/speed; half an hour, as above
+bench-all: .venv/.installed  ## all figures of speed, into docs/results/speed; half an hour, nothing else running
 	@$(BIN)/python benchmarks/all.py
 
 clean:  ## remove .venv and caches; runs stay

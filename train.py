@@ -6,12 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from charlab.config.entry import run
+from charlab.config import entry
 from charlab.config.load import to_container
 from charlab.config.schema import Config
 from charlab.launch import launch, this_command
 from charlab.ranks import Rank
-from charlab.resume import Asked, is_finished
+from charlab.resume import Asked, says_finished
 
 # Shell completion asks for the text @hydra.main in a script before it helps with its options.
 
@@ -22,12 +22,11 @@ def train(composed: DictConfig, overrides: Sequence[str], asked: Asked) -> None:
     A run on several devices starts this command line again for each of them.
     """
     rank = Rank.of_this_process()
-    shows_data = composed.data.show
     # the ranks of a run have been started because it is not
-    if rank.world.size == 1 and not shows_data and is_finished(to_container(composed), asked):
+    if rank.world.size == 1 and says_finished(to_container(composed), asked):
         return
     num_processes = composed.trainer.devices
-    if num_processes > rank.world.size and not shows_data:
+    if num_processes > rank.world.size:
         sys.exit(launch(this_command(), num_processes))
     with rank.failing_once():
         train_as(rank, composed, overrides, asked)
@@ -41,7 +40,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     from charlab import screen, terminal
     from charlab.callbacks.build import build_callbacks
     from charlab.callbacks.clock import TrainClock
-    from charlab.data.dataset import build_dataset, describe_dataset
+    from charlab.data.dataset import build_dataset
     from charlab.data.report import ConsoleReport
     from charlab.lit import CharLitModule
     from charlab.loggers import build_loggers, check_loggers
@@ -63,9 +62,6 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     assert isinstance(config, Config)
     console = terminal.console() if rank.world.is_first else Console(quiet=True)
     cache, report = Path(config.paths.cache), ConsoleReport(console)
-    if config.data.show:
-        describe_dataset(config.data, cache, console, report, Path(f"{config.data.name}.png"))
-        return
     shared = rank.wait_for_run()
     check_devices(config.trainer)
     if rank.world.is_first:
@@ -78,10 +74,10 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     total_steps = num_steps(config.trainer, len(batches))
     signals = EndingSignals(is_over=lambda: rank.is_over)
     with (
-        open_run(rank, shared, plain, overrides, asked, data, total_steps) as (record, last, notes),
-        recorded(record, config.logger.wandb, signals) as tracking,
+        open_run(rank, shared, plain, overrides, asked, data, total_steps) as (run, last, notes),
+        recorded(run, config.logger.wandb, signals) as tracking,
     ):
-        record.update(
+        run.update(
             data=data.record,
             model=model.record,
             total_steps=total_steps,
@@ -96,17 +92,17 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
             bytes_per_target=data.bytes_per_target,
             metadata={"config": plain, "vocabulary": data.vocabulary.to_plain()},
         )
-        loggers = build_loggers(config.logger, record, tracking, lambda: int(lit.chars_seen))
+        loggers = build_loggers(config.logger, run, tracking, lambda: int(lit.chars_seen))
         clock = TrainClock()
         chosen = config.callbacks.samples
         sinks = [
-            lambda drawn, step: record.add_samples({"step": step} | vars(one) for one in drawn),
+            lambda drawn, step: run.add_samples({"step": step} | vars(one) for one in drawn),
             lambda drawn, step: tracking.samples_table([vars(one) for one in drawn], step),
             lambda drawn, step: screen.show_samples(console, drawn, step, chosen),
         ]
         callbacks = build_callbacks(
             config,
-            record,
+            run,
             console,
             data.vocabulary,
             clock,
@@ -120,13 +116,13 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
         )
         with process_group(rank, config.trainer):
             trainer = build_trainer(
-                config.trainer, record.path, total_steps, loggers, callbacks, rank.world
+                config.trainer, run.path, total_steps, loggers, callbacks, rank.world
             )
-            record.update(device=screen.device_name(trainer))
+            run.update(device=screen.device_name(trainer))
             screen.show_config(console, plain)
             notices += notes
             screen.show_setup(
-                console, config, data, model, notices, record, tracking, trainer, total_steps
+                console, config, data, model, notices, run, tracking, trainer, total_steps
             )
             for logger in loggers:
                 logger.log_hyperparams(plain)
@@ -134,21 +130,21 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
                     logger.log_metrics(data.metrics | model.metrics, step=0)
             trainer.fit(lit, datamodule=data.module, ckpt_path=last, weights_only=True)
             memory = peak_memory(trainer.strategy.root_device)
-            scores = final_scores(trainer, lit, data, record, test=config.trainer.test)
+            scores = final_scores(trainer, lit, data, run, test=config.trainer.test)
         if not rank.world.is_first:
             return
         tracking.summarise(scores)
         tracking.keep_checkpoint(scores)
-        record.update(
+        run.update(
             scores=scores,
             train_s=round(clock.seconds, 3),
             chars_seen=int(lit.chars_seen),
             num_steps=trainer.global_step,
             **memory,
         )
-        record.update(samples=sample_quality(model, data, chosen.seed))
-    screen.show_outcome(console, record, data, config)
+        run.update(samples=sample_quality(model, data, chosen.seed))
+    screen.show_outcome(console, run, data, config)
 
 
 if __name__ == "__main__":
-    run(train, __file__)
+    entry.run(train, __file__)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import figures
 
-from charlab.sweeps.share import num_cores
+from charlab.cores import num_cores
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / "docs" / "results" / "speed"

@@ -27,7 +27,8 @@ from typing import Any, final
 import figures
 from turns import Ratio, ratio
 
-from charlab.sweeps.share import THREADS, num_cores
+from charlab.cores import num_cores
+from charlab.sweeps.share import THREADS
 
 ROOT = Path(__file__).parents[1]
 BY_HAND = 0  # in the place of a number of workers

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from charlab.claims import this_process
 from charlab.config.options import schema_name
 from charlab.config.schema import SCHEMAS, Config
-from charlab.runs import config_hash, run_name
+from charlab.run_names import config_hash, run_name
 
 Data = Literal["names", "python_stdlib"]
 STEPS = 3488

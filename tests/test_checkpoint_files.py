@@ -79,6 +79,24 @@ def test_a_changed_byte_anywhere_is_seen(file):
             read_checkpoint(file, sealed=True)
 
 
+@pytest.mark.parametrize("content", [b"", "a tensor"])
+def test_a_file_that_is_none_of_ours_says_what_else_there_is(file, content):
+    best = file.with_name("best.ckpt")
+    if content:
+        torch.save(torch.zeros(3), best)
+    else:
+        best.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_checkpoint(best)
+    assert caught.value.expected
+    assert caught.value.got
+    assert caught.value.hint == "train it again: there is no other"
+    write_checkpoint(CONTENT, file)
+    with pytest.raises(UsageError) as caught:
+        read_checkpoint(best)
+    assert caught.value.hint == "--checkpoint last"
+
+
 def test_a_damaged_last_one_gives_way_to_the_one_before(file):
     write_checkpoint(numbered(1), file)
     write_checkpoint(numbered(2), file)

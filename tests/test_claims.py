@@ -14,7 +14,8 @@ from charlab.claims import NAME, Claim, deciding, holder_of, this_process
 from charlab.errors import CharlabError, Held, UsageError
 from charlab.found import find_run
 from charlab.resume import Asked, chosen
-from charlab.runs import Run, run_name
+from charlab.run_names import run_name
+from charlab.runs import Run
 
 from .test_launch import CONFIG
 

@@ -51,6 +51,8 @@ def test_help_tells_and_imports_nothing_heavy(words):
         (["sample", "RUN", "--top-p", "1.5"], ["1.5 is not in the range"]),
         (["sample", "RUN", "--top-k", "many"], ["'many' is not a valid integer"]),
         (["sample", "RUN", "--checkpoint", "first"], ["'first' is not one of 'best', 'last'"]),
+        (["eval", "RUN", "--dynamic", "--dynamic-lr", "inf"], ["inf is not a finite number"]),
+        (["eval", "RUN", "--dynamic", "--dynamic-decay", "nan"], ["nan is not a finite number"]),
         (["eval", "RUN", "--split", "dev"], ["'dev' is not one of"]),
         (["eval", "RUN", "data.bach_size=3"], ["did you mean data.batch_size?"]),
         (["eval", "RUN", "data.batch_size=0"], ["data.batch_size cannot be 0"]),
@@ -71,10 +73,15 @@ def test_mistakes(capsys, run, words, fragments):
 
 
 @pytest.mark.parametrize(
-    ("content", "fragment"),
-    [(b"", "cannot be read"), (b"not a checkpoint", "cannot be read"), (None, "no such file")],
+    ("content", "fragment", "hint"),
+    [
+        (b"", "cannot be read", "--checkpoint last"),
+        (b"not a checkpoint", "cannot be read", "--checkpoint last"),
+        (None, "no such file", "a run has checkpoints once its first validation is done"),
+    ],
 )
-def test_a_damaged_checkpoint_is_named(capsys, tmp_path, content, fragment):
+def test_a_damaged_checkpoint_is_named(capsys, tmp_path, content, fragment, hint):
+    """The hint is one that helps: the other checkpoint, where there is one."""
     _, path = train(tmp_path, "trainer.max_steps=10")
     file = path / "checkpoints" / "best.ckpt"
     file.unlink()
@@ -84,6 +91,29 @@ def test_a_damaged_checkpoint_is_named(capsys, tmp_path, content, fragment):
     assert exit_code == 2
     assert str(file) in err
     assert fragment in err
+    assert f"  try       {hint}" in err
+    if content is not None:
+        assert told(capsys, "sample", str(path), *hint.split())[0] == 0
+
+
+def test_a_traceback_changes_no_exit_code(capsys, monkeypatch):
+    quiet = told(capsys, "sample", "no/such/run")
+    monkeypatch.setenv("CHARLAB_DEBUG", "1")
+    code, out, err = told(capsys, "sample", "no/such/run")
+    assert (code, out) == quiet[:2] == (2, "")
+    assert err.startswith("Traceback (most recent call last)")
+    assert err.endswith(quiet[2])
+
+
+def test_an_error_is_painted_in_a_terminal_alone(capsys, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    plain = told(capsys, "sample", "no/such/run")[2]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert told(capsys, "sample", "no/such/run")[2] == (
+        "\x1b[1;31merror: \x1b[0m" + plain.removeprefix("error: ")
+    )
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert told(capsys, "sample", "no/such/run")[2] == plain
 
 
 def test_a_strangers_pickle_runs_no_code(capsys, tmp_path, run):

@@ -10,7 +10,8 @@ from charlab.checkpoint import read_checkpoint, write_checkpoint
 from charlab.found import find_run
 from charlab.optim import lr_factor
 from charlab.run_config import config_of_run
-from charlab.runs import config_hash, read_record
+from charlab.run_names import config_hash
+from charlab.runs import read_record
 
 from .killing import Blow, differences, metrics, results
 from .running import rows, train

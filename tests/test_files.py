@@ -3,10 +3,38 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from charlab.files import Unwritable, locked, writing
+from charlab.config.compose import Composer
+from charlab.config.load import load_data
+from charlab.files import Unwritable, default_cache, locked, writing
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({}, "/home/u/.cache/charlab"),
+        ({"XDG_CACHE_HOME": "/x"}, "/x/charlab"),
+        ({"XDG_CACHE_HOME": "/x", "CHARLAB_CACHE": "/c"}, "/c"),
+        # an empty one is as if it were not set (XDG Base Directory Specification)
+        ({"XDG_CACHE_HOME": ""}, "/home/u/.cache/charlab"),
+        ({"XDG_CACHE_HOME": "/x", "CHARLAB_CACHE": ""}, "/x/charlab"),
+        ({"XDG_CACHE_HOME": "", "CHARLAB_CACHE": "", "HOME": ""}, ".cache/charlab"),
+    ],
+)
+def test_the_cache_is_where_the_variables_say(monkeypatch, variables, folder):
+    """For who asks in code, and for paths.cache of every configuration."""
+    for name in ("XDG_CACHE_HOME", "CHARLAB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"HOME": "/home/u"} | variables).items():
+        monkeypatch.setenv(name, value)
+    assert default_cache() == Path(folder)
+    assert Composer(CONF, "config", None).compose([]).paths.cache == folder
+    assert load_data("names", [])[1].cache == folder
 
 
 def test_a_file_that_is_not_finished_is_nowhere(tmp_path):

@@ -94,7 +94,7 @@ def test_a_read_only_disk_is_told_before_training(tmp_path, capsys, small_disk):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("call", [2, 8])
+@pytest.mark.parametrize("call", [3, 9])
 def test_a_disk_that_breaks_ends_the_run_which_goes_on_later(
     tmp_path, capsys, monkeypatch, whole, call
 ):

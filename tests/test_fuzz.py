@@ -13,7 +13,7 @@ from charlab.data.report import SilentReport
 from charlab.data.stream_corpus import read_stream
 from charlab.errors import UsageError
 from charlab.listing.entries import Listing
-from charlab.reading.checked import read_record
+from charlab.reading.checked import checked_record
 from charlab.rows import keep_until, parsed
 
 SOME = settings(max_examples=40, deadline=None)
@@ -131,7 +131,7 @@ def test_a_run_with_anything_in_it_is_listed_or_told(record, lines):
         (run / "run.json").write_bytes(record)
         (run / "metrics.jsonl").write_bytes(b"\n".join(lines))
         try:
-            read_record(run)
+            checked_record(run)
         except UsageError:
             is_record = False
         else:

@@ -59,9 +59,29 @@ def test_runs_without_files_of_wandb_are_told(tmp_path):
     done = subprocess.run([CHARLAB, "leet"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "these runs have no files of W&B" in done.stderr
+    assert "got       W&B disabled in 1 run(s)" in done.stderr
+    assert "try       logger.wandb.mode=offline" in done.stderr
     done = subprocess.run([CHARLAB, "leet", "other"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "other names no runs" in done.stderr
+
+
+def test_where_there_are_no_runs_it_says_so(tmp_path):
+    (tmp_path / "elsewhere" / "empty").mkdir(parents=True)
+    words = [CHARLAB, "leet", "--root", "elsewhere"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "there are no runs here" in done.stderr
+    assert "try       python train.py makes a run" in done.stderr
+    assert "W&B disabled" not in done.stderr
+
+
+def test_groups_may_be_in_another_folder(tmp_path):
+    run_of(tmp_path, "b", "lstm-1xh8")
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    words = [CHARLAB, "leet", "b", "--root", "elsewhere"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert "these runs have no files of W&B" in done.stderr
 
 
 def screen_of(command, folder, wanted, timeout_s=60):

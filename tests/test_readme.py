@@ -17,7 +17,7 @@ from charlab.engine import as_layer
 from charlab.engine.cpu.build import find_compiler
 from charlab.engine.reference import ReferenceLayer
 from charlab.engine.trace import trace_cell
-from charlab.runs import run_name
+from charlab.run_names import run_name
 
 from .running import ROOT, TINY, rows, write_names
 

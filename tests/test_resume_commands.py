@@ -164,3 +164,13 @@ def assert_plain(value):
             assert_plain(part)
     else:
         assert value is None or type(value) in (str, int, float, bool, torch.Tensor), value
+
+
+def test_a_package_without_its_script_says_what_to_install(tmp_path, monkeypatch, capsys):
+    code, run = train(tmp_path, "trainer.max_steps=10")
+    assert code == 0
+    monkeypatch.setattr("charlab.resume_command.SCRIPT", tmp_path / "train.py")
+    assert cli.run(["resume", str(run), "trainer.max_steps=12"]) == 2
+    told = capsys.readouterr().err
+    assert f"there is no {tmp_path / 'train.py'}" in told
+    assert "try       make install, in the checkout" in told

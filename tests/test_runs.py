@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from omegaconf import OmegaConf
 import charlab
 from charlab.errors import CannotWrite
 from charlab.provenance import PACKAGES, git_state
-from charlab.runs import Run, config_hash, read_record, slug
+from charlab.run_names import config_hash, slug
+from charlab.runs import Run, read_record
 
 CONFIG = {
     "seed": 3,
@@ -155,11 +157,16 @@ def test_samples_are_one_a_line_in_the_characters_they_have(tmp_path):
 
 
 # --------------------------------------------------------------------------------------- its name
-def test_the_hash_is_of_the_configuration_without_paths():
+def test_the_hash_is_of_what_results_depend_on():
     name = config_hash(CONFIG)
     assert re.fullmatch("[0-9a-f]{8}", name)
     assert config_hash(changed(paths={"runs": "elsewhere"})) == name
     assert config_hash(dict(reversed(CONFIG.items()))) == name
+    assert config_hash(changed(logger={"wandb": {"mode": "offline"}})) == name
+    watched = {"progress": {"enabled": False}, "checkpoint": {"every_s": 5.0}}
+    assert config_hash(changed(callbacks=watched)) == config_hash(
+        changed(callbacks={"progress": {}, "checkpoint": {"every_n_steps": 7}})
+    )
     others = [
         changed(seed=4),
         changed(group="other"),
@@ -167,6 +174,7 @@ def test_the_hash_is_of_the_configuration_without_paths():
         with_model(extra=None),
         changed(data=CONFIG["data"] | {"tags": ["b", "ä"]}),
         changed(data=CONFIG["data"] | {"path": "runs"}),
+        changed(callbacks={"checkpoint": {"enabled": False}}),
     ]
     assert len({config_hash(other) for other in others} | {name}) == len(others) + 1
 
@@ -280,3 +288,25 @@ def test_a_write_that_fails_leaves_the_record_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(TypeError, match="not JSON serializable"):
         run.update(model=object())
     assert read_record(run.path) == before
+
+
+def test_a_status_is_on_the_disk_with_its_name(tmp_path, monkeypatch):
+    """Else a power cut could bring the old run.json back, though the new one's bytes are there."""
+    run, done = create(tmp_path), []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(handle):
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    def replaced(file, target):
+        done.append("renamed")
+        return replace(file, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    run.update(status="finished")
+    assert done == ["run.json.new", "renamed", run.path.name]
+    done.clear()
+    run.update(number=1)
+    assert done == ["renamed"]

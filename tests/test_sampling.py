@@ -240,8 +240,10 @@ def test_a_model_that_diverged_is_named_as_such(first_nan):
         table[:, 1] = 0.0
         table[first_nan] = value
         model = TableModel(table).train(True)
-        with pytest.raises(TrainingDiverged, match="the model's logits are not finite"):
+        with pytest.raises(TrainingDiverged, match="the model's logits are not finite") as caught:
             sample(model, Letters(), generator(), prompts=["a"], max_length=8)
+        # right whether it was trained with clipping or without
+        assert "trainer.gradient_clip=1 or less (0 is off)" in caught.value.hint
         assert model.training
 
 

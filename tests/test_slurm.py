@@ -110,7 +110,7 @@ def test_jobs_of_one_name_in_two_folders_are_two(tmp_path, cluster):
     assert [outcome.run for outcome in outcomes] == [job.folder / job.name for job in jobs]
 
 
-def test_a_run_that_a_search_stopped_early_is_told(tmp_path, cluster):
+def test_a_run_that_a_search_pruned_is_told(tmp_path, cluster):
     job = make_job(tmp_path)
     run = job.folder / job.name
     run.mkdir(parents=True)
@@ -118,7 +118,9 @@ def test_a_run_that_a_search_stopped_early_is_told(tmp_path, cluster):
     console = Console(record=True, width=200, file=io.StringIO())
     outcomes = sweep([job], console=console)
     assert (endings(outcomes), outcomes.exit_code) == ([("pruned", 1)], 1)
-    assert "with --retry-failed they run to their end" in console.export_text()
+    shown = console.export_text()
+    assert shown.startswith("jobs: 1 pruned before\n")
+    assert "with --retry-failed they run to their end" in shown
 
 
 @pytest.mark.parametrize(("text", "code"), [("", None), ("\n", None), ("3\n", 3)])

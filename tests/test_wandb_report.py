@@ -75,6 +75,7 @@ def test_without_credentials_it_says_what_it_needs(tmp_path):
     assert done.returncode == 2
     assert "a W&B report needs credentials" in done.stderr
     assert "WANDB_API_KEY" in done.stderr
+    assert "try       wandb login" in done.stderr
 
 
 def test_what_the_server_refuses_is_one_error(tmp_path, server):

@@ -54,7 +54,7 @@ def notebook_enwik8(group: str) -> str:
     by_cell = {run.cell: run for run in runs(group)}
     ours, built_in = by_cell["custom_gru"], by_cell["gru"]
     epochs = {cell: _epochs(run) for cell, run in by_cell.items()}
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             str(number),
             f"{epochs['custom_gru'][number]:.4f}",

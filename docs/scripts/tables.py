@@ -32,18 +32,24 @@ def cells_on_names(group: str) -> str:
             f"**{score(variant.test)}**",
             score(variant.test, 1 / BITS),
             f"{mean_of(run.score('test/nats_per_name') for run in variant.runs):.2f}",
+            f"{mean_of(map(_best_at, variant.runs)):.0%}",
         )
         for variant in of.variants
     ]
     heads = (
         *("cell", "parameters", "learning rate", "dropout", "validation, bits/char"),
-        *("test, bits/char", "test, nats/token", "nats/name"),
+        *("test, bits/char", "test, nats/token", "nats/name", "best at"),
     )
     floors = [
-        (f"{label}", *[""] * 3, f"{val:.3f}", f"{test:.3f}", f"{test / BITS:.3f}", "")
+        (f"{label}", *[""] * 3, f"{val:.3f}", f"{test:.3f}", f"{test / BITS:.3f}", "", "")
         for label, val, test in _best_floors(of)
     ]
     return table(heads, [*lines, *floors])
+
+
+def _best_at(run: RunFacts) -> float:
+    """The part of the budget after which validation was best."""
+    return float(run.scores["best_step"]) / int(run.record["total_steps"])
 
 
 def cells_on_a_stream(group: str) -> str:

@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from charlab.errors import CannotWrite, UsageError
 from charlab.model import CharModel
+from charlab.rows import sync_folder
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 # the last one but one, until the run is finished
@@ -48,10 +49,15 @@ def read_checkpoint(path: Path, *, sealed: bool = False) -> dict[str, Any]:
             f"{path} cannot be read",
             expected="a checkpoint of charlab",
             got=_reason(path, error),
-            hint="a run has checkpoints once its first validation is done",
+            hint=_instead_of(path),
         ) from error
     if not isinstance(checkpoint, dict) or "charlab" not in checkpoint:
-        raise UsageError(f"{path} is not a checkpoint of charlab")
+        raise UsageError(
+            f"{path} is not a checkpoint of charlab",
+            expected="one that charlab wrote, with its vocabulary and its configuration",
+            got=f"{type(checkpoint).__name__} of something else",
+            hint=_instead_of(path),
+        )
     return checkpoint
 
 
@@ -68,6 +74,14 @@ def _reason(path: Path, error: Exception) -> str:
     if not path.exists():
         return "no such file"
     return next(iter(str(error).splitlines()), f"{path.stat().st_size} bytes")
+
+
+def _instead_of(path: Path) -> str:
+    """What to do without this checkpoint."""
+    if not path.exists():
+        return "a run has checkpoints once its first validation is done"
+    other = path.with_name(LAST if path.name == BEST else BEST)
+    return f"--checkpoint {other.stem}" if other.exists() else "train it again: there is no other"
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
@@ -90,19 +104,11 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         if path.name == LAST and path.exists():
             path.replace(path.with_name(PREVIOUS))
         new.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             new.unlink()
         raise CannotWrite(path, error) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def settle_last(folder: Path) -> tuple[dict[str, Any] | None, str]:

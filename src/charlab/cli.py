@@ -5,7 +5,6 @@ Subcommands import what they need when they are called, so `--help` is quick.
 
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,14 +40,14 @@ CHECKPOINT = click.option(
 
 @final
 class FiniteRange(click.FloatRange):
-    """A range without NaN, which compares as inside of any."""
+    """A range of finite numbers; NaN compares as inside of any range."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value} is not a number.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
 
@@ -66,7 +65,14 @@ def charlab_command() -> None:
 @RUN
 @OVERRIDES
 @click.option("-p", "--prompt", "prompts", multiple=True, help="Text to continue; repeatable.")
-@click.option("-n", "--num-samples", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "-n",
+    "--num-samples",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Samples of each prompt.",
+)
 @click.option(
     "-t",
     "--temperature",
@@ -271,8 +277,5 @@ def run(words: Sequence[str]) -> int:
     except click.Abort:
         return 130
     except CharlabError as error:
-        if os.environ.get("CHARLAB_DEBUG") == "1":
-            raise
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
+        return terminal.tell(error)
     return code if isinstance(code, int) else 0

@@ -21,6 +21,14 @@ from charlab.errors import UsageError
 QUIET_WAIT_S = 2.0
 
 
+def default_cache() -> Path:
+    """The cache folder where paths.cache is not set; a variable that is empty counts as unset."""
+    if own := os.environ.get("CHARLAB_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or ".", ".cache")
+    return Path(shared, "charlab")
+
+
 @final
 class Unwritable(UsageError):
     """The cache folder cannot be written."""

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
+from charlab.cores import num_cores
 from charlab.exchange import INTERRUPTED, Exchange, Failure
 from charlab.processes import ENDING_SIGNALS, Processes, exit_code_of
 from charlab.ranks import GRACE_S, POLL_S, VARIABLE
@@ -197,11 +198,10 @@ def _show(log: Path, run: Path | None) -> None:
 def _environment(exchange: Exchange, rank: int, size: int) -> dict[str, str]:
     """What makes a process a rank, for charlab and for Lightning, and its share of the machine."""
     loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
-    num_cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return {
         # all ranks are on this machine, whose own name may lead nowhere without a network
         **({"GLOO_SOCKET_IFNAME": loopback[0]} if loopback else {}),
-        "OMP_NUM_THREADS": str(max(1, num_cores // size)),
+        "OMP_NUM_THREADS": str(max(1, num_cores() // size)),
         **os.environ,
         VARIABLE: str(exchange.folder),
         "RANK": str(rank),

@@ -12,26 +12,46 @@ from pathlib import Path
 import click
 
 from charlab.errors import UsageError
-from charlab.reading.find import find_runs
+from charlab.reading.find import runs_named
 
 
 @click.command("leet", short_help="Look at runs with W&B's terminal dashboard.")
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
-def leet_command(runs: Sequence[str]) -> None:
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the groups, as paths.runs.",
+)
+def leet_command(runs: Sequence[str], root: Path) -> None:
     """Look at runs in the terminal with `wandb leet`, without a server.
 
-    RUN is a run directory, a folder of them, a glob or a group; all of runs/ where there is none.
-    It shows offline and online runs, also while they are trained; a run that was stopped and went
-    on has a line for each part.
+    RUN is a run directory, a folder of them, a glob or a group; all that there are where there is
+    none. It shows offline and online runs, also while they are trained; a run that was stopped and
+    went on has a line for each part.
     """
+    found = runs_named(runs, root)
     with tempfile.TemporaryDirectory(prefix="charlab-leet-") as folder:
-        if link_runs(find_runs(runs), Path(folder)) == 0:
-            raise UsageError(
-                "these runs have no files of W&B",
-                expected="runs with logger.wandb.mode=auto, online or offline",
-                got="W&B disabled in each",
-            )
+        if link_runs(found, Path(folder)) == 0:
+            raise _nothing_to_show(sum((run / "run.json").exists() for run in found))
         sys.exit(subprocess.run([sys.executable, "-m", "wandb", "leet", folder]).returncode)
+
+
+def _nothing_to_show(num_runs: int) -> UsageError:
+    if num_runs == 0:
+        return UsageError(
+            "there are no runs here",
+            expected="a folder with run directories",
+            got="none",
+            hint="python train.py makes a run; --root says where the groups are",
+        )
+    return UsageError(
+        "these runs have no files of W&B",
+        expected="runs with logger.wandb.mode=auto, online or offline",
+        got=f"W&B disabled in {num_runs:,} run(s)",
+        hint="logger.wandb.mode=offline for the next run; charlab runs shows these",
+    )
 
 
 def link_runs(runs: Sequence[Path], folder: Path) -> int:

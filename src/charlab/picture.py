@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlab.errors import UsageError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
@@ -49,7 +51,10 @@ def save(figure: "Figure", path: Path) -> None:
 
 @contextmanager
 def drawing(path: Path, title: str, remark: str) -> Iterator["Axes"]:
-    """Axes to draw counts into, written to `path` when the block ends. OSError where that fails."""
+    """Axes to draw counts into, written to `path` when the block ends.
+
+    Raises UsageError where it cannot be written.
+    """
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     figure = new_figure()
@@ -59,7 +64,15 @@ def drawing(path: Path, title: str, remark: str) -> Iterator["Axes"]:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     yield axes
-    save(figure, path)
+    try:
+        save(figure, path)
+    except OSError as error:
+        raise UsageError(
+            f"the picture cannot be written to {path}",
+            expected="a folder that can be written",
+            got=error.strerror or str(error),
+            hint="-o FILE.png puts it elsewhere",
+        ) from error
 
 
 def label_bars(axes: "Axes", bars: "BarContainer", form: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any, final
 from charlab.claims import deciding, holder_of
 from charlab.errors import CharlabError, Held, UsageError
 from charlab.found import Found, find_run, runs_of, state_of
-from charlab.runs import Run, read_record, run_name
+from charlab.run_names import run_name
+from charlab.runs import Run, read_record
 
 
 @final
@@ -18,7 +19,7 @@ class Asked:
     """What the command line says about runs of its configuration that there are already.
 
     once          run it once, whoever asks how often
-    retry_failed  a run that failed, or was stopped early, does not count
+    retry_failed  a run that failed, or was pruned, does not count
     run           go on with this run, and no other
     extends       it is to train for longer than it was to
     """
@@ -96,7 +97,7 @@ def _folder(config: Mapping[str, Any]) -> Path:
     return Path(config["paths"]["runs"]) / str(config["group"])
 
 
-def is_finished(config: Mapping[str, Any], asked: Asked) -> bool:
+def says_finished(config: Mapping[str, Any], asked: Asked) -> bool:
     """Whether there is nothing to do, which is said; raises what `chosen` does.
 
     A look before anything heavy is loaded. `begun` looks again.
@@ -117,7 +118,7 @@ def begun(config: Mapping[str, Any], overrides: Sequence[str], asked: Asked) -> 
     """
     folder = _folder(config) if asked.run is None else asked.run.resolve().parent
     with deciding(folder):
-        if is_finished(config, asked):
+        if says_finished(config, asked):
             raise SystemExit(0)
         found = chosen(config, asked)
         if found is None:

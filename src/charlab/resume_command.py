@@ -41,6 +41,7 @@ def _train() -> Callable[..., None]:
             f"there is no {SCRIPT}",
             expected="charlab installed from its checkout, as `make install` does",
             got=f"a package in {SCRIPT.parent}",
+            hint="make install, in the checkout",
         )
     spec = importlib.util.spec_from_file_location("train", SCRIPT)
     assert spec is not None

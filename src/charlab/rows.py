@@ -21,7 +21,7 @@ def finite(value: Any) -> Any:
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[None]:
+def about(file: Path) -> Iterator[None]:
     """In here an OSError is about the file, and becomes CannotWrite."""
     try:
         yield
@@ -31,14 +31,14 @@ def writing(file: Path) -> Iterator[None]:
 
 def append(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Raises CannotWrite, as all that write here do; half a row may be there then."""
-    with writing(file), file.open("a", encoding="utf-8") as opened:
+    with about(file), file.open("a", encoding="utf-8") as opened:
         opened.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def replace(file: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file anew; a reader sees it as it was or as it is. durable: on the disk, too."""
     draft = file.with_name(f"{file.name}.new")
-    with writing(file):
+    with about(file):
         try:
             with draft.open("wb") as opened:
                 opened.write(content)
@@ -46,16 +46,27 @@ def replace(file: Path, content: bytes, *, durable: bool = False) -> None:
                     opened.flush()
                     os.fsync(opened.fileno())
             draft.replace(file)
+            if durable:
+                sync_folder(file.parent)
         except OSError:
             with suppress(OSError):
                 draft.unlink()
             raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder's files on the disk, after one was renamed. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync(file: Path) -> None:
     """Have on the disk what was written so far, if there is such a file."""
     if file.exists():
-        with writing(file), file.open("rb") as opened:
+        with about(file), file.open("rb") as opened:
             os.fsync(opened.fileno())
 
 

@@ -7,17 +7,11 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from charlab.config.load import load_config
 from charlab.errors import UsageError
+from charlab.run_names import NOT_HASHED, is_among
 from charlab.runs import BUDGET, budget, read_record
 
-# What may differ when a run goes on: where things are, what is shown and kept, not its results.
-FREE = (
-    "paths.",
-    "logger.",
-    "callbacks.checkpoint.every_",
-    "callbacks.progress.",
-    "data.path=",
-    "resume=",
-)
+# What may differ when a run goes on; its data are known by their fingerprint.
+FREE = (*NOT_HASHED, "data.path")
 EXTENDING = tuple(f"trainer.{name}" for name in BUDGET)
 
 
@@ -47,7 +41,7 @@ def config_to_go_on(path: Path, overrides: Sequence[str]) -> tuple[DictConfig, b
     for override in overrides:
         name = override.partition("=")[0]
         before, after = (OmegaConf.select(one, name) for one in (began, config))
-        if before == after or override.startswith(FREE):
+        if before == after or is_among(name, FREE):
             continue
         if name not in EXTENDING:
             raise UsageError(

@@ -13,7 +13,6 @@ runs/<group>/<slug>-<hash>/
 """
 
 import errno
-import hashlib
 import json
 import secrets
 import shutil
@@ -31,11 +30,10 @@ from charlab.claims import Claim
 from charlab.errors import CannotWrite, UsageError
 from charlab.not_a_run import not_a_run
 from charlab.provenance import provenance
+from charlab.run_names import config_hash, run_name
 
 # preempted: ended by a signal, to go on later
 Status = Literal["running", "finished", "failed", "pruned", "preempted"]
-# What a run does not depend on.
-NOT_HASHED = ("paths", "resume")
 BUDGET = ("max_steps", "max_epochs")
 # what run.json says of a run that is over
 OUTCOME = (
@@ -50,27 +48,6 @@ OUTCOME = (
     "seconds",
 )
 ROWS = ("metrics.jsonl", "samples.jsonl", "diagnostics.jsonl")
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """8 hex digits that name a configuration, all but its `paths` and `resume`."""
-    content = {key: value for key, value in config.items() if key not in NOT_HASHED}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def slug(config: Mapping[str, Any]) -> str:
-    """A short name made of letters, digits, "_", "-" and ".", fit for shells and file systems."""
-    model = config["model"]
-    size = (
-        f"p{model['match_params']:.3g}" if model["match_params"] else f"h{model['hidden_size']}"
-    ).replace("+", "")
-    return f"{model['cell']}-{model['num_layers']}x{size}-s{config['seed']}"
-
-
-def run_name(config: Mapping[str, Any]) -> str:
-    """What the run directory of a configuration is called, but for a number after it."""
-    return f"{slug(config)}-{config_hash(config)}"
 
 
 def budget(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def _check_finite(logits: Sequence[Tensor]) -> None:
         raise TrainingDiverged(
             "there is nothing to sample: the model's logits are not finite",
             expected="a model whose training did not diverge",
-            hint="a lower optimizer.lr, or a smaller trainer.gradient_clip",
+            hint="train with a lower optimizer.lr, or trainer.gradient_clip=1 or less (0 is off)",
         )
 
 

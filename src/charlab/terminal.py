@@ -1,11 +1,15 @@
 """The terminal: its streams, whatever it can show, and the console. Imports nothing heavy."""
 
 import io
+import os
 import shutil
 import sys
+import traceback
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from charlab.errors import CharlabError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +32,15 @@ def take_any_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def tell(error: CharlabError) -> int:
+    """Print an error, after its traceback under CHARLAB_DEBUG=1. The exit code that it asks for."""
+    if os.environ.get("CHARLAB_DEBUG") == "1":
+        traceback.print_exception(error)
+    is_plain = not sys.stderr.isatty() or "NO_COLOR" in os.environ
+    print("error: " if is_plain else "\x1b[1;31merror: \x1b[0m", error, sep="", file=sys.stderr)
+    return error.exit_code
 
 
 def callable_name(name: str) -> str:

@@ -45,6 +45,7 @@ def wandb_report_command(group: str, project: str, entity: str | None, title: st
             "a W&B report needs credentials",
             expected="a key in WANDB_API_KEY, or from `wandb login`",
             got="neither",
+            hint="wandb login",
         )
     try:
         owner = entity or wandb.Api().default_entity

@@ -160,6 +160,7 @@ def test_json_is_one_object_with_all_of_it(capsys, runs):
     assert gru["test"]["low"] < 3.27875 < gru["test"]["high"]
     assert gru["settings"]["model.cell"] == "gru"
     assert {pair["verdict"] for pair in only["pairs"]} == {"beats", "close"}
+    assert all(pair["is_comparable"] for pair in only["pairs"])
     assert only["floors"][3] == {
         "label": "4-gram",
         "val_bpc": 3.353876245748785,

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from charlab.compare.page.bands import band
-from charlab.compare.page.look import CELLS, DARK_PAPER, LIGHT_PAPER, Look, faint, partners
+from charlab.compare.page.look import COLOURS, DARK_PAPER, LIGHT_PAPER, Look, faint, partners
 from charlab.compare.page.render import script_json
-from charlab.compare.page.samples import BLOCK_BYTES, last_samples
 from charlab.compare.page.words import cut, harmless, in_figure
 from charlab.reading.curves import Curve
 
@@ -40,28 +39,6 @@ def test_a_band_of_seeds_that_do_not_is_interpolated_where_all_have_been():
 
 def test_of_two_rows_of_a_step_the_later_counts():
     assert band([curve([1, 2, 2, 3], [9, 8, 7, 6])]).mean.tolist() == [9, 7, 6]
-
-
-def rows_of(step, num, length=10):
-    return [
-        {"step": step, "prompt": "", "temperature": 1.0, "text": f"{n}" * length}
-        for n in range(num)
-    ]
-
-
-@pytest.mark.parametrize("length", [10, BLOCK_BYTES // 3])
-def test_samples_of_the_last_step_are_read_from_the_end(tmp_path, length):
-    file = tmp_path / "samples.jsonl"
-    kept = rows_of(1000, 8, length)
-    lines = [json.dumps(row) for row in [*rows_of(500, 40, length), *kept]]
-    lines.insert(-3, '{"step": 1000, "prompt": "", "temp')
-    file.write_text("\n".join(lines) + "\n")
-    assert last_samples(file) == kept
-    file.write_text("\n".join(lines[-6:]) + "\n")
-    assert last_samples(file) == kept[-5:]
-    assert last_samples(tmp_path / "none") == []
-    file.write_text("")
-    assert last_samples(file) == []
 
 
 def linear(colour):
@@ -116,14 +93,14 @@ def oklab(light):
 def test_colours_of_cells_stand_out_from_the_paper(theme):
     place = ["light", "dark"].index(theme)
     paper = (LIGHT_PAPER, DARK_PAPER)[place]
-    assert min(contrast(pair[place], paper) for pair in CELLS) >= 3
+    assert min(contrast(pair[place], paper) for pair in COLOURS) >= 3
 
 
 @pytest.mark.parametrize("eyes", EYES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colours_of_cells_can_be_told_apart(theme, eyes):
     place = ["light", "dark"].index(theme)
-    seen = [oklab(EYES[eyes] @ linear(pair[place])) for pair in CELLS]
+    seen = [oklab(EYES[eyes] @ linear(pair[place])) for pair in COLOURS]
     distances = [np.linalg.norm(one - other) for one, other in combinations(seen, 2)]
     assert min(distances) > 0.06
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen[:4], 2)) > 0.1

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from charlab.cells import CELLS
 from charlab.config.compose import Composer
-from charlab.config.load import load_config, to_container
+from charlab.config.load import FORMER, load_config, to_container
 from charlab.config.schema import SCHEMAS
 from charlab.errors import UsageError
 
@@ -135,6 +135,17 @@ def test_an_option_of_another_version(default_path):
         load_config(default_path)
     assert str(default_path) in str(caught.value)
     assert "the version of charlab that made the run" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_an_option_of_an_earlier_version_is_passed_over(default_text, tmp_path, name):
+    stored = OmegaConf.create(default_text)
+    OmegaConf.update(stored, name, False, force_add=True)
+    path = tmp_path / "config.yaml"
+    OmegaConf.save(stored, path)
+    config = load_config(path)
+    assert OmegaConf.select(config, name) is None
+    assert config == OmegaConf.create(default_text)
 
 
 def test_an_option_that_the_run_did_not_have_takes_its_default(default_path):

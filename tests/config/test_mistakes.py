@@ -57,7 +57,7 @@ MISTAKES = [
     ("model=custom_gur", "model has no choice 'custom_gur'; did you mean custom_gru?",
      "one of custom_gru, custom_lstm, custom_rnn, gru, ", "try       model=custom_gru"),
     ("modle=gru", "modle is not an option; did you mean model?", "try       model=gru"),
-    ("experiment=names_gur", "did you mean names_gru?", "names_gru, notebook_enwik8_custom_gru"),
+    ("experiment=kantrowits", "did you mean kantrowitz?", "kantrowitz, notebook_enwik8_custom_gru"),
     ("model=null", "model has no choice null"),
     ("recipe=nmes", "recipe has no choice 'nmes'; did you mean names?", "try       recipe=names"),
     ("model=3", "model has no choice 3"),

@@ -1,6 +1,8 @@
 """What is told about a corpus, and the picture of its lengths."""
 
+import errno
 import io
+import os
 from itertools import groupby
 
 import matplotlib.image
@@ -8,9 +10,12 @@ import pytest
 from rich.console import Console
 
 from charlab.config.schema_data import NamesConfig
+from charlab.data.dataset import describe_dataset
 from charlab.data.describe import describe_names
 from charlab.data.names import NamesCorpus, read_names
+from charlab.data.report import SilentReport
 from charlab.data.vocabulary import Vocabulary
+from charlab.errors import UsageError
 
 CORPUS = NamesCorpus(
     train=("aab", "a b", "[red]b", "bbbbbb"),
@@ -57,6 +62,28 @@ def test_the_bars_of_the_histogram_are_as_high_as_the_counts(tmp_path):
     # Lengths 2 and 3, nothing at 4 and 5, then 6.
     unit = bars[0][10] / 2
     assert [bar[10] / unit for bar in bars] == pytest.approx([2, 3, 2], abs=0.05)
+
+
+def described(folder, console):
+    """What `charlab data names` does."""
+    config, picture = NamesConfig(name="names"), folder / "lengths.png"
+    describe_dataset(config, folder / "cache", console, SilentReport(), picture)
+
+
+def test_only_a_picture_that_cannot_be_written_is_said_to_be_one(tmp_path, monkeypatch):
+    console = Console(file=io.StringIO())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="the picture cannot be written to") as caught:
+        described(tmp_path / "file", console)
+    assert caught.value.got == os.strerror(errno.EEXIST)  # of the folder that is to be made
+    assert "-o FILE.png" in caught.value.hint
+
+    def broken(config):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("charlab.data.dataset.read_names", broken)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        described(tmp_path, console)
 
 
 def test_the_bundled_list_is_described(tmp_path):

@@ -1,13 +1,18 @@
 """The corpus of names: what is read, how it is split, every mistake's message, the bundled list."""
 
+import bz2
 import gzip
 import hashlib
+import io
+import lzma
 import subprocess
 import sys
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +33,14 @@ def written(folder, content, name="list.txt"):
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def zipped(members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 def all_items(corpus):
@@ -77,6 +90,11 @@ def test_lines_are_cleaned_deduplicated_and_counted(tmp_path):
         ("gzip_without_its_suffix.txt", gzip.compress),
         ("bom.gz", lambda data: gzip.compress(b"\xef\xbb\xbf" + data)),
         ("no_last_line_end.txt", bytes.rstrip),
+        ("list.txt.zip", lambda data: zipped({"inside.txt": data})),
+        ("zip_without_its_suffix.txt", lambda data: zipped({"inside.txt": data})),
+        ("list.bz2", bz2.compress),
+        ("list.xz", lzma.compress),
+        ("list.zst", zstandard.compress),
     ],
 )
 def test_every_form_of_a_file_is_the_same_corpus(tmp_path, name, encode):
@@ -166,12 +184,24 @@ def test_bytes_that_are_not_utf8_are_located(tmp_path, mark):
     assert "iconv" in text
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-12], lambda data: b"plain text" + data])
-def test_a_damaged_gz_is_named(tmp_path, damage):
+def test_a_damaged_gz_is_named(tmp_path):
     packed = gzip.compress("\n".join(ITEMS).encode())
-    text, _ = message(written(tmp_path, damage(packed), "list.gz"))
-    assert "list.gz cannot be decompressed" in text
+    text, error = message(written(tmp_path, packed[:-12], "list.gz"))
+    assert "list.gz cannot be unpacked" in text
     assert "gzip -t FILE" in text
+    assert error.option == "data.path"
+
+
+def test_a_list_that_is_called_gz_and_is_none_is_named(tmp_path):
+    text, _ = message(written(tmp_path, "\n".join(ITEMS), "list.gz"))
+    assert "list.gz is called .gz and is not" in text
+
+
+def test_a_zip_of_several_lists_names_them(tmp_path):
+    packed = zipped({"girls.txt": b"Anna", "boys.txt": b"Bert"})
+    text, _ = message(written(tmp_path, packed, "list.zip"))
+    assert "holds 2 files" in text
+    assert "'girls.txt', 'boys.txt'" in text
 
 
 def test_another_checksum_is_refused_and_the_right_one_is_not(tmp_path):

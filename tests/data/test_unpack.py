@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import zstandard
 
-from charlab.data import unpack
+from charlab.data import compressed
+from charlab.data.compressed import form_of
 from charlab.data.report import SilentReport
-from charlab.data.unpack import form_of, plain_text
+from charlab.data.unpack import plain_text
 from charlab.errors import UsageError
 
 QUIET = SilentReport()
@@ -48,8 +49,8 @@ PACKERS = {
 
 @pytest.fixture(autouse=True)
 def _several_blocks(monkeypatch):
-    monkeypatch.setattr(unpack, "BLOCK_BYTES", 40_000)
-    monkeypatch.setattr(unpack, "ZST_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(compressed, "BLOCK_BYTES", 40_000)
+    monkeypatch.setattr(compressed, "ZST_BLOCK_BYTES", 1000)
 
 
 def written(folder, content, name):

@@ -13,7 +13,7 @@ from charlab.compare.compare import compare
 from charlab.compare.export import to_csv, to_json
 from charlab.compare.table import show
 from charlab.errors import UsageError
-from charlab.reading.checked import ENTRIES, OPTIONS, read_config, read_record
+from charlab.reading.checked import ENTRIES, OPTIONS, checked_record, read_config
 from charlab.reading.facts import read_run
 from charlab.reading.find import read_runs
 from charlab.terminal import console
@@ -57,7 +57,7 @@ def test_a_file_that_is_cut_at_any_byte_is_told_or_read(run, file):
     for end in reversed(range(len(text))):
         os.truncate(run / file, end)
         try:
-            read_record(run)
+            checked_record(run)
             read_config(run)
             num_read += 1
         except UsageError as error:

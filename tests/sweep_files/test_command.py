@@ -136,7 +136,7 @@ def test_a_grid_runs_and_is_reported_by_cell(folder, capsys):
     assert row in again
 
 
-def test_a_grid_is_stopped_early_too(folder, capsys):
+def test_a_grid_is_pruned_too(folder, capsys):
     parameters = {"group": {"value": "g"}, "optimizer.lr": {"values": [0.01, 0.02, 0.0001, 0.001]}}
     hyperband = {"type": "hyperband", "min_iter": 1, "eta": 2}
     make(folder, method="grid", run_cap=None, parameters=parameters, early_terminate=hyperband)
@@ -238,7 +238,7 @@ def test_a_search_has_to_have_an_end(folder, capsys):
     parameters = {**CELLS, "optimizer.lr": LR, "model": {"values": ["gru", "lstm", "rnn", "mlstm"]}}
     make(folder, parameters=parameters)
     _, _, err = told(capsys, "sweep.yaml", "--per", "model")
-    assert "run_cap 6 cannot be dealt out to 4 cells" in err
+    assert "run_cap 6 cannot be dealt out to 4 values of --per" in err
     assert "--trials 1" in err
 
 

@@ -3,13 +3,30 @@
 import pytest
 
 from charlab.errors import UsageError
-from charlab.sweeps.definition.files import read_sweep_file
+from charlab.sweeps.definition.files import METRICS, read_sweep_file
 from charlab.sweeps.definition.hyperband import Hyperband
 from charlab.sweeps.definition.strict_yaml import read_yaml
 
+from ..running import STREAM, rows, train
 from .making import COMMAND, LR, SWEEP, planned, space_of, write_sweep
 
 HYPERBAND = {"type": "hyperband", "min_iter": 1}
+
+
+def logged_by(folder, *overrides):
+    folder.mkdir()
+    code, run = train(folder, *overrides, "trainer.max_steps=30", "callbacks.samples.enabled=false")
+    assert code == 0
+    return {name for row in rows(run / "metrics.jsonl") for name in row}
+
+
+def test_the_metrics_of_a_sweep_are_those_that_runs_log(tmp_path):
+    """Of a run on names and of one on the characters of a text, each over an epoch or more."""
+    (tmp_path / "text.txt").write_text("one word after another, é\n" * 400)
+    text = (*STREAM, f"data.path={tmp_path / 'text.txt'}", "data.symbols=chars")
+    logged = logged_by(tmp_path / "names") | logged_by(tmp_path / "text", *text)
+    measured = ("val/", "train/", "epoch/", "perf/")
+    assert set(METRICS) == {name for name in logged if name.startswith(measured)}
 
 
 def with_x(content):
@@ -30,6 +47,7 @@ WRONG = [
     ({"run_cap": "many"}, ["run_cap is of another type", "'many'"]),
     ({"metric": "val/bpc"}, ["metric is of another form", "metric: {name: val/bpc"]),
     ({"metric": {"name": "val_bpc"}}, ["'val_bpc' is not logged; did you mean val/bpc?"]),
+    ({"metric": {"name": "train/nats_per_name"}}, ["is not logged", "one of val/bpc, val/loss"]),
     ({"metric": {"name": "test/bpc"}}, ["a score on test: choices are made on validation"]),
     ({"metric": {"name": "val/bpc", "goal": "min"}}, ["goal is 'min'; did you mean minimize?"]),
     ({"metric": {"name": "val/bpc", "target": "low"}}, ["metric.target is no number", "'low'"]),
@@ -162,13 +180,6 @@ def test_the_first_of_a_large_grid_are_made_alone(tmp_path):
     assert [job.config["seed"] for job in sweep.jobs] == [1, 2, 3]
     with pytest.raises(UsageError, match=r"8,100,000,000 combinations"):
         planned(tmp_path, **changes)
-
-
-def test_a_look_at_the_data_is_no_sweep(tmp_path):
-    with pytest.raises(UsageError, match=r"data\.show is for one look"):
-        planned(tmp_path, "data.show=true", method="grid", parameters={"seed": {"value": 1}})
-    with pytest.raises(UsageError, match=r"data\.show is for one look"):
-        planned(tmp_path, "data.show=true")
 
 
 @pytest.mark.parametrize(

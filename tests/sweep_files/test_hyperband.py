@@ -1,4 +1,4 @@
-"""Who is stopped early, against the rule in words and by hand."""
+"""Who is pruned, against the rule in words and by hand."""
 
 import random
 

@@ -60,7 +60,7 @@ def test_the_table():
     cells = {"model=gru": tried(2, None, 3, 2.5), "model=lstm": tried(2.75, 2.25, 4, 3)}
     text = shown(cells, Metric())
     head, gru, lstm = (line.split() for line in text.splitlines()[2:])
-    assert head[:8] == ["trials", "stopped", "failed", "best", "k=1", "k=2", "k=3", "k=4"]
+    assert head[:8] == ["trials", "pruned", "failed", "best", "k=1", "k=2", "k=3", "k=4"]
     assert gru[:6] == ["model=gru", "4", "0", "1", "2.0000", "2.6250"]
     assert lstm[:6] == ["model=lstm", "4", "0", "0", "2.2500", "3.0000"]
     assert gru[-1] == "lr=0.1"
@@ -70,6 +70,6 @@ def test_the_table():
 
 def test_the_table_of_cells_that_are_not_through():
     text = shown({"a": tried(2, 1), "b": [], "c": tried(None)}, Metric(goal="maximize"))
-    assert "the cells have had different numbers of trials" in text
+    assert "these have had different numbers of trials" in text
     assert "2.0000" in text
     assert shown({"a": []}, Metric()).count("\n") >= 2

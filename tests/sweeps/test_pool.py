@@ -172,12 +172,12 @@ def test_a_pruned_run_of_a_grid_has_not_come_to_its_end(tmp_path):
     (run / "run.json").write_text(json.dumps(record))
     outcomes, shown = sweep(Listed([job]))
     assert (endings(outcomes), outcomes.exit_code) == (["pruned"], 1)
-    assert "1 stopped early by a search before; with --retry-failed they run" in shown
+    assert "1 pruned by a search before; with --retry-failed they run" in shown
     outcomes.takes_pruned = True
     assert outcomes.exit_code == 0
     outcomes, shown = sweep(Listed([job]), retry_failed=True)
     assert (endings(outcomes), outcomes.exit_code) == (["finished"], 0)
-    assert "stopped early" not in shown
+    assert "pruned by" not in shown
 
 
 def test_a_run_that_is_finished_is_so_whatever_its_process_says(tmp_path):

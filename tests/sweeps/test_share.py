@@ -2,9 +2,10 @@
 
 import pytest
 
+from charlab.cores import num_cores
 from charlab.errors import UsageError
 from charlab.sweeps import share
-from charlab.sweeps.share import Shares, num_cores, visible_gpus
+from charlab.sweeps.share import Shares, visible_gpus
 
 LISTED = """\
 GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)

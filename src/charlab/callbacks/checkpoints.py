@@ -43,7 +43,7 @@ class Checkpoints(Checkpoint):
     def __init__(
         self,
         config: CheckpointConfig,
-        budget: TrainerConfig,
+        training: TrainerConfig,
         run: Run,
         rank: Rank,
         signals: EndingSignals,
@@ -56,8 +56,8 @@ class Checkpoints(Checkpoint):
         self.rank = rank
         self.signals = signals
         self.clock = clock
-        self.val_every_n_steps = budget.val_every_n_steps
-        self.log_every_n_steps = budget.log_every_n_steps
+        self.val_every_n_steps = training.val_every_n_steps
+        self.log_every_n_steps = training.log_every_n_steps
         self.total_steps = total_steps
         self.best_score = math.inf
         self.has_best = False

@@ -93,6 +93,8 @@ class TrainLog(Callback):
         loss = self.latest["train/loss"]
         if loss <= self.limit_nats:  # false for NaN
             return
+        limit = module.config.trainer.gradient_clip
+        clip = "=1 (now 0, which is off)" if limit == 0 else f" below {limit:g}"
         raise TrainingDiverged(
             f"training diverged: the loss of the last steps up to step {step:,} "
             f"is {loss:.4g} nats per character",
@@ -100,9 +102,8 @@ class TrainLog(Callback):
             "uniform guess",
             got=f"gradient norm {self.latest['train/grad_norm']:.4g} at learning rate "
             f"{self.latest['optim/lr']:.4g}",
-            hint=f"a lower optimizer.lr (now {module.config.optimizer.lr:g}), a smaller "
-            f"trainer.gradient_clip (now {module.config.trainer.gradient_clip:g}), "
-            "or debug=anomaly to find the operation",
+            hint=f"a lower optimizer.lr (now {module.config.optimizer.lr:g}), "
+            f"trainer.gradient_clip{clip}, or debug=anomaly to find the operation",
         )
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:

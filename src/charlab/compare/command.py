@@ -41,7 +41,7 @@ class Confidence(click.ParamType[float]):
     type=Confidence(),
     default=0.95,
     show_default=True,
-    help="Of the intervals.",
+    help="Level of the intervals, as 0.95 or 95%.",
 )
 @click.option(
     "--html",

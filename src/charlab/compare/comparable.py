@@ -4,7 +4,7 @@ from typing import NamedTuple, final
 
 from charlab.compare.groups import Group
 from charlab.reading.facts import RunFacts
-from charlab.reading.last_step import last_step
+from charlab.reading.row_files import last_step
 
 # budgets may differ by so much: steps of whole batches do not always meet
 TOLERANCE = 0.01
@@ -98,7 +98,10 @@ def budget_text(run: RunFacts) -> str:
 
 
 def why_apart(one: Terms, other: Terms) -> list[str]:
-    """Why scores on the first terms cannot be ranked against those on the second; empty if so."""
+    """Why scores on the first terms cannot be ranked against those on the second.
+
+    Empty where they can.
+    """
     reasons = []
     if one.unit != other.unit:
         reasons.append(f"bits per {one.unit}, not per {other.unit}")

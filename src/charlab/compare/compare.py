@@ -152,7 +152,8 @@ def _pairs(
         if reasons[pair.better] == reasons[pair.worse]:
             yield pair
         else:
-            yield replace(pair, sentence=f"{NOT_COMPARABLE}: {pair.sentence}")
+            sentence = f"{NOT_COMPARABLE}: {pair.sentence}"
+            yield replace(pair, is_comparable=False, sentence=sentence)
 
 
 def _mean(variant: Variant, split: Split) -> float:

@@ -67,6 +67,7 @@ class Pair:
     n         seeds that both have
     low, high the bootstrap interval of the difference; None where n < 2
     sentence  in plain words
+    is_comparable  whether they can be ranked; where --force has put them together, perhaps not
     seeds_needed  about how many seeds would show such a difference at the level of all pairs; None
                   where it shows, or nobody can say
     """
@@ -79,6 +80,7 @@ class Pair:
     high: float | None
     verdict: Verdict
     sentence: str
+    is_comparable: bool = True
     seeds_needed: int | None = None
 
 

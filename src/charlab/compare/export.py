@@ -8,7 +8,7 @@
                              "runs": [{"path", "seed", "val_bpc", "test_bpc"}, ...]}, ...],
                "pairs": [{"better", "worse", "n", "difference", "low", "high",
                           "verdict": "beats" | "alone" | "close" | "few", "sentence",
-                          "seeds_needed"}, ...],
+                          "is_comparable", "seeds_needed"}, ...],
                "floors": [{"label", "val_bpc", "test_bpc", "is_best"}, ...]}, ...],
      "not_ranked": [LINE, ...],
      "left_out": [{"path", "why"}, ...], "unreadable": [{"path", "why"}, ...]}

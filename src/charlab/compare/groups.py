@@ -5,15 +5,14 @@ from functools import cache
 from typing import Any, NamedTuple, final
 
 from charlab.reading.facts import RunFacts
+from charlab.run_names import NOT_HASHED, is_among
 from charlab.terminal import harmless
 
 # What results do not depend on. All other options of config.yaml count, each cell's own too.
 NO_SETTINGS = (
+    *NOT_HASHED,
     "seed",  # what the mean is over
-    "group",  # names and places
-    "paths",
-    "resume",  # a run that goes on has the bits of one that nobody stopped
-    "logger",
+    "group",
     "data.show",
     "data.path",  # what is in the files: data.fingerprint
     "data.sha256",
@@ -122,7 +121,7 @@ def settings_of(run: RunFacts) -> Settings:
 
 @cache
 def _is_setting(name: str) -> bool:
-    return _in(name, BUT) or not _in(name, NO_SETTINGS)
+    return is_among(name, BUT) or not is_among(name, NO_SETTINGS)
 
 
 def _flat(tree: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
@@ -131,10 +130,6 @@ def _flat(tree: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]
             yield from _flat(value, f"{start}{name}.")
         else:
             yield f"{start}{name}", value
-
-
-def _in(name: str, parts: Sequence[str]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
@@ -197,7 +192,7 @@ def _value(group: Group, name: str) -> str:
 
 
 def _rank(name: str) -> int:
-    places = [place for place, part in enumerate(ORDER) if _in(name, [part])]
+    places = [place for place, part in enumerate(ORDER) if is_among(name, [part])]
     return places[0] if places else len(ORDER)
 
 

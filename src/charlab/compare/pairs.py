@@ -109,4 +109,6 @@ def _pair(
         num_needed=needed,
     )
     low, high = own if own is not None else (None, None)
-    return Pair(two.better, two.worse, n, two.difference, low, high, verdict, sentence, needed)
+    return Pair(
+        two.better, two.worse, n, two.difference, low, high, verdict, sentence, seeds_needed=needed
+    )

@@ -75,8 +75,7 @@ def _show_set(console: Console, of: ComparisonSet, confidence: float) -> None:
     if shown:
         console.print()
     for pair in shown:
-        is_forced = pair.sentence.startswith(NOT_COMPARABLE)
-        _say(console, pair.sentence, "yellow" if is_forced else STYLES[pair.verdict])
+        _say(console, pair.sentence, STYLES[pair.verdict] if pair.is_comparable else "yellow")
     if len(shown) < len(of.pairs) and any(pair.low is not None for pair in of.pairs):
         more = len(of.pairs) - len(shown)
         _say(console, f"and {more:,} more pairs: --json and --html have them", "dim")

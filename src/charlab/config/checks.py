@@ -142,15 +142,3 @@ def _check_budget(config: DictConfig) -> None:
             hint="trainer.max_epochs=30",
             option="trainer.max_epochs",
         )
-
-
-def check_trains(config: Mapping[str, Any]) -> None:
-    """Raises UsageError for the job of a sweep that would show its data, and make no run."""
-    if config["data"].get("show"):
-        raise UsageError(
-            "data.show is for one look at the data, and not for a sweep",
-            expected="data.show=true without -m",
-            got="data.show=true for a job of a sweep",
-            hint="python train.py data.show=true",
-            option="data.show",
-        )

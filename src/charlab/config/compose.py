@@ -1,6 +1,7 @@
 """Hydra composes the configuration here, and does nothing else.
 
-Only this module, `overrides`, `translate` and `launchers` import it.
+Besides this module only `overrides`, `translate`, `launchers` and the plugins in `hydra_plugins`
+import it.
 Hydra's own way to run a job writes files, reconfigures logging and cuts tracebacks short, and under
 `-m` it runs all jobs in one process, which a run with several devices or a W&B run does not
 survive. So what is taken from it is the composed configuration and, for `-m`, the launcher.

@@ -7,14 +7,12 @@ second, and the job loads what it needs.
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Never, NoReturn, final
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from charlab.config.checks import check_trains
 from charlab.config.compose import Composer
 from charlab.config.help import help_page
 from charlab.config.nearest import did_you_mean, nearest_options
@@ -25,7 +23,7 @@ from charlab.lifeline import end_with_parent
 from charlab.resume import Asked
 from charlab.sweeps.jobs import Job as SweepJob
 from charlab.sweeps.task import SweepTask
-from charlab.terminal import console, take_any_character
+from charlab.terminal import console, take_any_character, tell
 
 # What train.py does with a checked configuration, the overrides that led to it, and what is asked
 # about runs of it that there are already.
@@ -49,10 +47,7 @@ def main(argv: Sequence[str], job: Job, script: Path) -> int:
     try:
         return _dispatch(argv, job, script)
     except CharlabError as error:
-        if os.environ.get("CHARLAB_DEBUG") == "1":
-            traceback.print_exc()
-        print(_painted("error: ") + str(error), file=sys.stderr)
-        return error.exit_code
+        return tell(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -99,7 +94,7 @@ def _check_flags_of_sweep(flags: argparse.Namespace) -> None:
             "--retry-failed goes with --once, or with -m",
             expected="a run that failed does not keep a plain command from making another",
             got="--retry-failed alone",
-            hint="leave it away",
+            hint="leave it out",
         )
 
 
@@ -131,9 +126,7 @@ def _checked(composer: Composer, overrides: Sequence[str]) -> tuple[DictConfig, 
 
 def _checked_job(composer: Composer, overrides: Sequence[str], where: str) -> dict[str, Any]:
     try:
-        plain = _checked(composer, overrides)[1]
-        check_trains(plain)
-        return plain
+        return _checked(composer, overrides)[1]
     except UsageError as error:
         raise UsageError(
             where + error.what,
@@ -205,8 +198,3 @@ def _unknown_flag(flag: str) -> UsageError:
         hint=f"{guesses[0]}={value or 'VALUE'}" if guesses else "python train.py --help",
         option=name,
     )
-
-
-def _painted(text: str) -> str:
-    is_plain = not sys.stderr.isatty() or "NO_COLOR" in os.environ
-    return text if is_plain else f"\x1b[1;31m{text}\x1b[0m"

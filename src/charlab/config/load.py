@@ -23,6 +23,9 @@ from charlab.config.references import resolve
 from charlab.config.schema import SCHEMAS, Config, PathsConfig
 from charlab.errors import UsageError
 
+# options of earlier versions on which no result depends; config.yaml of their runs has them
+FORMER = ("data.show",)
+
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     """A run directory's config.yaml with `overrides` (`data.path=FILE`), typed and checked.
@@ -85,7 +88,7 @@ def to_container(config: DictConfig) -> dict[str, Any]:
 
 
 def _read(path: Path) -> DictConfig:
-    """The file as it stands, untyped."""
+    """The file as it stands, untyped and without what is FORMER."""
     hint = "give the folder of a run, which holds config.yaml"
     try:
         stored = OmegaConf.load(path)
@@ -96,6 +99,10 @@ def _read(path: Path) -> DictConfig:
         raise UsageError(f"{path} cannot be read: {reason}", expected="YAML in UTF-8") from error
     if not isinstance(stored, DictConfig):
         raise UsageError(f"{path} is not a configuration", expected="a YAML mapping", hint=hint)
+    for name in FORMER:
+        section, _, option = name.rpartition(".")
+        if isinstance(held := stored.get(section), DictConfig):
+            held.pop(option, None)
     return stored
 
 

@@ -34,7 +34,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 def resolve_environment(config: DictConfig) -> None:
     """Replace the references to the environment alone, which no option can change."""
     for name, reference in _references(OmegaConf.to_container(config, resolve=False), ""):
-        if not re.search(r"\$\{(?!oc\.env:)", reference):
+        if not re.search(r"\$\{(?!oc\.env:|charlab\.cache:)", reference):
             with suppress(OmegaConfBaseException):  # told by `resolve`, if it is still there then
                 OmegaConf.update(config, name, OmegaConf.select(config, name))
 

@@ -9,7 +9,7 @@ mistake is found before torch is loaded.
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from charlab.config.option import MAX_SEED, option
 from charlab.config.schema_data import (
@@ -20,6 +20,7 @@ from charlab.config.schema_data import (
     TextConfig,
 )
 from charlab.config.schema_output import CallbacksConfig, LoggerConfig
+from charlab.files import default_cache
 
 # ------------------------------------------------------------------------------------------ model
 INITIALISERS = ("torch", "uniform", "xavier", "orthogonal")
@@ -172,12 +173,14 @@ class TrainerConfig:
 
 
 # ------------------------------------------------------------------------------------------- root
+OmegaConf.register_new_resolver("charlab.cache", lambda: str(default_cache()), replace=True)
+
+
 @dataclass
 class PathsConfig:
     runs: str = option("runs", "folder of the run directories")
     cache: str = option(
-        "${oc.env:CHARLAB_CACHE,${oc.env:XDG_CACHE_HOME,${oc.env:HOME,.}/.cache}/charlab}",
-        "folder of what is made once: floors, texts fetched or unpacked",
+        "${charlab.cache:}", "folder of what is made once: floors, texts fetched or unpacked"
     )
 
 
@@ -189,7 +192,8 @@ class Config:
     group: str = option("${data.name}", "folder under paths.runs, and the W&B group")
     resume: str = option(
         "auto",
-        "go on with an interrupted run of this configuration: where there is one, never, or must",
+        "auto goes on with an interrupted run of this configuration if there is one, never begins "
+        "another, must fails without one",
         choices=("auto", "never", "must"),
     )
     model: Any = MISSING

@@ -12,13 +12,13 @@ from charlab.config.option import MAX_SEED, option
 class DataConfig:
     name: str = option(MISSING, "kind of data set")
     batch_size: int = option(64, "rows of a batch, in each process", ge=1)
-    show: bool = option(False, "print what the data hold, draw NAME.png, then stop")
 
 
 @dataclass
 class NamesConfig(DataConfig):
     path: Optional[str] = option(
-        None, "UTF-8 file with one item a line, plain or .gz; null is the bundled list of names"
+        None,
+        "UTF-8, an item a line, plain or .zip .gz .bz2 .xz .zst; null is the bundled list of names",
     )
     sha256: Optional[str] = option(None, "checksum that data.path must have; null accepts any")
     bundled_sha256: str = option(
@@ -59,8 +59,12 @@ class StreamConfig(DataConfig):
     )
     val_fraction: float = option(0.05, "part held out to validate, before test", gt=0, lt=1)
     test_fraction: float = option(0.05, "part held out to test, at the end", gt=0, lt=1)
-    val_bytes: Optional[int] = option(None, "bytes held out to validate, for val_fraction", ge=2)
-    test_bytes: Optional[int] = option(None, "bytes held out to test, for test_fraction", ge=2)
+    val_bytes: Optional[int] = option(
+        None, "bytes held out to validate, in place of data.val_fraction", ge=2
+    )
+    test_bytes: Optional[int] = option(
+        None, "bytes held out to test, in place of data.test_fraction", ge=2
+    )
     eval_lanes: int = option(64, "lanes that a split is scored in, side by side", ge=1)
     eval_window: Optional[int] = option(
         None, "steps of a window when scoring; null is data.seq_len", ge=1

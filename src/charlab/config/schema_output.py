@@ -89,9 +89,11 @@ class DiagnosticsConfig:
 class CheckpointConfig:
     enabled: bool = option(True, "keep the last checkpoint and the best on validation")
     every_s: Optional[float] = option(
-        60.0, "most seconds between two saves, beside those around a validation; null: any", ge=0
+        60.0,
+        "most seconds between two saves, beside those around a validation; null for no limit",
+        ge=0,
     )
-    every_n_steps: Optional[int] = option(None, "steps between two saves; null: any", ge=1)
+    every_n_steps: Optional[int] = option(None, "steps between two saves; null for none", ge=1)
 
 
 @dataclass

@@ -22,7 +22,6 @@ from charlab.data.stream_corpus import StreamCorpus, read_stream
 from charlab.data.stream_floors import cached_stream_floors
 from charlab.data.stream_module import StreamDataModule
 from charlab.data.vocabulary import Vocabulary
-from charlab.errors import UsageError
 from charlab.world import World
 
 Module = NamesDataModule | StreamDataModule
@@ -78,23 +77,18 @@ def build_dataset(
 def describe_dataset(
     config: DataConfig, cache: Path, console: Console, report: Report, picture: Path
 ) -> None:
-    """Print what the data of a configuration hold, and draw a picture of them (PNG)."""
-    try:
-        if isinstance(config, NamesConfig):
-            names = read_names(config)
-            describe_names(names, Vocabulary.of(names.train), console, picture)
-        else:
-            assert isinstance(config, StreamConfig)
-            stream = read_stream(config, cache, report)
-            floors = cached_stream_floors(stream, cache, report)
-            describe_stream(stream, floors, console, picture)
-    except OSError as error:
-        raise UsageError(
-            f"the picture cannot be written to {picture}",
-            expected="a folder that can be written",
-            got=error.strerror or str(error),
-            hint=f"charlab data {config.name} -o FILE.png",
-        ) from error
+    """Print what the data of a configuration hold, and draw a picture of them (PNG).
+
+    Raises UsageError where its files are unusable, or the picture cannot be written.
+    """
+    if isinstance(config, NamesConfig):
+        names = read_names(config)
+        describe_names(names, Vocabulary.of(names.train), console, picture)
+    else:
+        assert isinstance(config, StreamConfig)
+        stream = read_stream(config, cache, report)
+        floors = cached_stream_floors(stream, cache, report)
+        describe_stream(stream, floors, console, picture)
 
 
 def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet:
@@ -138,8 +132,8 @@ def _names(config: NamesConfig, seed: int, cache: Path, world: World) -> DataSet
 
 def _fill_note(corpus: NamesCorpus) -> str:
     return (
-        f"every name is filled up with {corpus.fill!r} to {len(corpus.train[0])} letters, which are "
-        "scored as its own: bits per character are not those of names"
+        f"every name is filled up with {corpus.fill!r} to {len(corpus.train[0])} letters, which "
+        "are scored as its own: bits per character are not those of names"
     )
 
 

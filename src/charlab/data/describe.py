@@ -22,6 +22,7 @@ def describe_names(
     """Prints the corpus; draws the lengths of its items to `histogram_path` (PNG) if there is one.
 
     Lengths are in characters, without EOS; targets count the EOS of each item, as the loss does.
+    UsageError where the picture cannot be written.
     """
     facts = _facts(corpus, vocabulary)
     if histogram_path is not None:

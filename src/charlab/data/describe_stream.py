@@ -25,7 +25,7 @@ def describe_stream(
 ) -> None:
     """Prints the corpus and draws its floors to `picture_path` (PNG).
 
-    Reads all of train to count its symbols. OSError where the picture cannot be written.
+    Reads all of train to count its symbols. UsageError where the picture cannot be written.
     """
     draw_floors(corpus, floors, picture_path)
     print_facts([*_facts(corpus, floors), ("picture", str(picture_path))], console)

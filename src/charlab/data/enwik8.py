@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 
 from charlab.config.schema_data import Enwik8Config
 from charlab.data.checksum import remember
+from charlab.data.compressed import UnpackError
 from charlab.data.fetch import FetchError, fetch
 from charlab.data.report import Report
-from charlab.data.unpack import PlainText, TooLong, UnpackError, plain_text, unpack
+from charlab.data.unpack import PlainText, TooLong, plain_text, unpack
 from charlab.errors import UsageError
 from charlab.files import locked, writing
 

@@ -9,10 +9,12 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import final
 
 from charlab.config.schema_data import NamesConfig
+from charlab.data.compressed import blocks
 from charlab.data.order import shuffled
 from charlab.data.splits import check_fractions
 from charlab.data.textfile import check_file, check_sha256, decoded, read_bytes
@@ -76,7 +78,8 @@ def read_names(config: NamesConfig) -> NamesCorpus:
         _check_bundled(stored, config.bundled_sha256)
     if config.sha256 is not None:
         check_sha256(stored, config.sha256, path, "data.sha256")
-    lines = decoded(stored, path, "data.path").split("\n")
+    raw = b"".join(blocks(BytesIO(stored), path, "data.path"))
+    lines = decoded(raw, path, "data.path").split("\n")
     if lines[-1] == "":  # the end of the last line, not a line
         lines.pop()
     items = [unicodedata.normalize("NFC", line).strip() for line in lines]

@@ -1,17 +1,13 @@
-"""Reading the user's text file: found, checked, decompressed, decoded, or a clear error.
+"""Reading the user's text file: found, checked, decoded, or a clear error.
 
-What the text means is the reader's affair (`names.py`).
+What is compressed is the affair of `compressed.py`, what the text means that of `names.py`.
 """
 
 import difflib
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
 
 from charlab.errors import UsageError
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 def check_file(path: Path, option: str) -> None:
@@ -106,12 +102,8 @@ def check_digest(got: str, num_bytes: int, expected: str, path: Path, option: st
         )
 
 
-def decoded(stored: bytes, path: Path, option: str) -> str:
-    """The text: gunzipped if it begins as gzip or is called so, UTF-8, without byte order mark."""
-    is_gzip = stored.startswith(GZIP_MAGIC) or path.suffix.lower() == ".gz"
-    raw = _gunzipped(stored, path, option) if is_gzip else stored
-    if not raw:
-        raise empty(path, option)
+def decoded(raw: bytes, path: Path, option: str) -> str:
+    """The text of the unpacked bytes of a file: UTF-8, without its byte order mark."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -120,21 +112,8 @@ def decoded(stored: bytes, path: Path, option: str) -> str:
         line_number = raw.count(b"\n", 0, offset) + 1
         raise UsageError(
             f"{path} is not UTF-8",
-            expected=f"{option} is UTF-8 text, plain or .gz",
+            expected=f"{option} is UTF-8 text, plain or .zip .gz .bz2 .xz .zst",
             got=f"byte 0x{raw[offset]:02x} at offset {offset:,}, in line {line_number:,}",
             hint="convert it: iconv -f LATIN1 -t UTF-8 OLD > NEW (or the encoding it is in)",
-            option=option,
-        ) from error
-
-
-def _gunzipped(stored: bytes, path: Path, option: str) -> bytes:
-    try:
-        return gzip.decompress(stored)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(
-            f"{path} cannot be decompressed",
-            expected=f"{option} is a whole gzip file, or plain text that is not called .gz",
-            got=f"{error} ({len(stored):,} bytes)",
-            hint="fetch or compress it again; check it with: gzip -t FILE",
             option=option,
         ) from error

@@ -1,7 +1,6 @@
 """Turns a cell, which is one step, into a layer, which is a whole sequence."""
 
 import importlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from charlab.cells.base import Cell, Layer
 from charlab.engine.layer import EngineLayer
 from charlab.engine.reference import ReferenceLayer
 from charlab.errors import UsageError
+from charlab.files import default_cache
 
 
 def build_layer(
@@ -58,9 +58,3 @@ def as_layer(cell: Cell, engine: str = "auto", cache: Path | None = None) -> Lay
     if engine == "reference":
         return ReferenceLayer(cell)
     return EngineLayer(cell, engine, default_cache() if cache is None else cache)
-
-
-def default_cache() -> Path:
-    """What paths.cache is where nobody sets it."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    return Path(os.environ.get("CHARLAB_CACHE") or folder / "charlab")

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, final
 
 from charlab.errors import UsageError
 from charlab.found import State
-from charlab.reading.checked import is_number, read_record
+from charlab.reading.checked import checked_record, is_number
 from charlab.reading.facts import read_state
-from charlab.reading.find import Unreadable, find_runs, in_a_line
+from charlab.reading.find import Unreadable, in_a_line, runs_named
 from charlab.rows import Tail, parsed
 
 VAL = "val/bpc"
@@ -80,7 +80,7 @@ class Listing:
 
     def look(self) -> Listed:
         listed = Listed([], [])
-        for path in find_runs(self.words, self.root):
+        for path in runs_named(self.words, self.root):
             try:
                 listed.entries.append(self._entry(path))
             except UsageError as error:
@@ -99,7 +99,7 @@ class Listing:
             raise UsageError("no run.json in it") from error
         version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if path not in self._records or self._records[path][0] != version:
-            self._records[path] = (version, read_record(path))
+            self._records[path] = (version, checked_record(path))
         return self._records[path][1]
 
     def _entry(self, path: Path) -> Entry:

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charlab import rows
 from charlab.picture import COLOURS, GREY, new_figure, style
 from charlab.plot.missing import Missing
 from charlab.reading.facts import RunFacts
+from charlab.reading.row_files import Row, diagnostics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FILE = "diagnostics.jsonl"
-LISTS = (("lag", "grad_norm"), ("position", "bits"))
 MOST_STEPS = 5
 # the largest number over the smallest, from which on powers of ten are marks enough
 WIDE = 1e3
@@ -49,23 +48,14 @@ def draw_diagnostics(run: RunFacts) -> "Figure":
     return figure
 
 
-def read_diagnostics(run: RunFacts) -> list[dict[str, Any]]:
+def read_diagnostics(run: RunFacts) -> list[Row]:
     """The whole rows, in the order of steps; numbers that were not finite are NaN."""
-    file = run.path / FILE
-    if not file.exists():
+    if not (run.path / FILE).exists():
         raise Missing(f"there is no {FILE}: callbacks.diagnostics.enabled=true has it measured")
-    with file.open("rb") as opened:
-        found = [row for row in rows.parsed(opened) if _is_whole(row)]
+    found = sorted(diagnostics(run.path), key=lambda row: int(row["step"]))
     if not found:
         raise Missing(f"{FILE} has no whole row")
-    return sorted(found, key=lambda row: int(row["step"]))
-
-
-def _is_whole(row: Mapping[str, Any]) -> bool:
-    lists = [row.get(name) for pair in LISTS for name in pair]
-    if not all(isinstance(one, list) for one in lists) or not isinstance(row.get("gates"), dict):
-        return False
-    return all(len(row[one]) == len(row[other]) for one, other in LISTS)
+    return found
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from charlab import rows
 from charlab.picture import COLOURS, DPI, GREY, LIGHT_GREY, new_figure
 from charlab.plot.missing import Missing
 from charlab.plot.text import drawable, families, filled, wrapped
 from charlab.reading.facts import RunFacts
+from charlab.reading.row_files import samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,24 +78,16 @@ def draw_samples(run: RunFacts) -> "Figure":
 
 def read_samples(run: RunFacts) -> dict[Key, dict[int, list[str]]]:
     """The texts by (prompt, temperature), and by step. One that was cut ends in "…"."""
-    file = run.path / "samples.jsonl"
-    if not file.exists():
+    if not (run.path / "samples.jsonl").exists():
         raise Missing("there is no samples.jsonl: none drawn yet, or callbacks.samples is off")
     found: dict[Key, dict[int, list[str]]] = {}
-    with file.open("rb") as opened:
-        for row in rows.parsed(opened):
-            if _is_sample(row):
-                key = (row["prompt"], float(row["temperature"]))
-                text = row["text"] + ("" if row.get("ended") else "…")
-                found.setdefault(key, {}).setdefault(row["step"], []).append(text)
+    for row in samples(run.path):
+        key = (row["prompt"], float(row["temperature"]))
+        text = row["text"] + ("" if row.get("ended") else "…")
+        found.setdefault(key, {}).setdefault(row["step"], []).append(text)
     if not found:
         raise Missing("samples.jsonl has no whole row")
     return dict(sorted(found.items()))
-
-
-def _is_sample(row: Mapping[str, Any]) -> bool:
-    is_text = isinstance(row.get("text"), str) and isinstance(row.get("prompt"), str)
-    return is_text and isinstance(row.get("temperature"), int | float)
 
 
 def _block(key: Key, steps: Mapping[int, Sequence[str]]) -> Iterator[Line]:

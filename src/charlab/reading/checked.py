@@ -21,7 +21,7 @@ MAX_DEPTH, MAX_OPTIONS = 8, 2000
 OPENING, MOST_OPENINGS = (b"[", b"{", b"-", b"?"), 5000
 
 
-def read_record(run: Path) -> dict[str, Any]:
+def checked_record(run: Path) -> dict[str, Any]:
     """run.json; what is no finite number in it is null. Raises UsageError, in one line."""
     try:
         record = json.loads((run / "run.json").read_bytes())

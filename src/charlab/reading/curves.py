@@ -7,17 +7,16 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlab import rows
+from charlab.reading.row_files import is_finite
 
 Numbers = NDArray[np.float64]
 Point = tuple[float, float, float, float]
-# no measurement is as large
-FAR = 1e300
 NEWLINE = ord("\n")
 
 
@@ -99,12 +98,7 @@ def _point(text: bytes, place: int, metric: str) -> list[Point]:
     line = text[text.rfind(b"\n", 0, place) + 1 : len(text) if end < 0 else end]
     for row in rows.parsed([line]):
         numbers = [row.get(name) for name in ("step", "chars_seen", "seconds", metric)]
-        if all(_is_finite(number) for number in numbers):
+        if all(is_finite(number) for number in numbers):
             step, chars, seconds, value = map(float, numbers)  # type: ignore[arg-type]
             return [(step, chars, seconds, value)]
     return []
-
-
-def _is_finite(value: Any) -> bool:
-    # also of an integer that no float can hold
-    return isinstance(value, int | float) and -FAR < value < FAR

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from charlab.errors import UsageError
 from charlab.found import State, state_of
-from charlab.reading.checked import read_config, read_record
+from charlab.reading.checked import checked_record, read_config
 
 
 @final
@@ -73,7 +73,7 @@ class RunFacts:
 
 def read_run(path: Path) -> RunFacts:
     """The facts of a run directory. Raises UsageError, in one line, where it is none or damaged."""
-    record = read_record(path)
+    record = checked_record(path)
     return RunFacts(path, read_state(path, record), read_config(path), record)
 
 

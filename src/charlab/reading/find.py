@@ -38,7 +38,7 @@ def read_runs(words: Sequence[str], root: Path = Path("runs")) -> Read:
     that is no run directory, or a damaged one, is told in `unreadable`.
     """
     read = Read([], [])
-    for path in find_runs(words, root):
+    for path in runs_named(words, root):
         try:
             read.runs.append(read_run(path))
         except UsageError as error:
@@ -46,7 +46,7 @@ def read_runs(words: Sequence[str], root: Path = Path("runs")) -> Read:
     return read
 
 
-def find_runs(words: Sequence[str], root: Path = Path("runs")) -> list[Path]:
+def runs_named(words: Sequence[str], root: Path = Path("runs")) -> list[Path]:
     """The folders that `read_runs` reads."""
     found: dict[Path, Path] = {}
     for folder in (folder for word in words or [str(root)] for folder in _folders(word, root)):

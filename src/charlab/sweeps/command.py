@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of a search: another one draws other trials.",
+    help="Seed of a search; another seed draws other trials.",
 )
-@click.option("--retry-failed", is_flag=True, help="Try what failed again.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed or was pruned.")
 @click.option("--report", is_flag=True, help="Show what came of it up to now, and start nothing.")
 def sweep_command(
     file: Path,
@@ -107,9 +107,9 @@ def sweep_command(
         with sweep.source(retry_failed=retry_failed) as source:
             code = run_sweep(source, command, options, console).exit_code
     if report or per is not None or isinstance(sweep, Search):
-        cells = sweep.tried()
-        show_tuning(console, cells, sweep.file.metric)
-        has_failed = any(trial.ending == "failed" for trials in cells.values() for trial in trials)
+        parts = sweep.tried()
+        show_tuning(console, parts, sweep.file.metric)
+        has_failed = any(trial.ending == "failed" for trials in parts.values() for trial in trials)
         code = code or int(has_failed and not report)
     if code == 0 and isinstance(sweep, Search) and (num_open := sweep.num_open()):
         console.print(

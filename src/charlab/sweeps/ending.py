@@ -21,7 +21,7 @@ class Outcomes(list[Outcome]):
     """The outcomes of the jobs that are over, in the order of the sweep.
 
     signal        what ended the sweep before its time, if anything did
-    takes_pruned  whether jobs that were stopped early are as good as over
+    takes_pruned  whether jobs that were pruned are as good as over
     """
 
     signal: int | None = None
@@ -39,7 +39,7 @@ class Outcomes(list[Outcome]):
     def notes(self) -> list[str]:
         """What to know beside the scores: what may not be set side by side, what did not end."""
         num_pruned = sum(outcome.ending == "pruned" for outcome in self)
-        told = "stopped early by a search before; with --retry-failed they run to their end"
+        told = "pruned by a search before; with --retry-failed they run to their end"
         return _unlike(self) + (
             [f"{num_pruned:,} {told}"] if num_pruned and not self.takes_pruned else []
         )

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from charlab.found import Found, find_run
-from charlab.runs import run_name
+from charlab.run_names import run_name
 
 # finished     it ran to its end now
 # skipped      it had finished before
 # failed       it failed, now or before
-# pruned       its source stopped it early, now or before
+# pruned       its source gave it up, now or before
 # interrupted  a signal ended it; it can go on
 Ending = Literal["finished", "skipped", "failed", "pruned", "interrupted"]
 
@@ -67,7 +67,7 @@ class Source(ABC):
 
     # how many there will be, None where it is not known
     num_jobs: int | None
-    # whether a run that was stopped early is as good as over to it
+    # whether a run that was pruned is as good as over to it
     takes_pruned = True
 
     def known(self) -> Sequence[Job]:

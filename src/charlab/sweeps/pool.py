@@ -214,7 +214,7 @@ class _Pool:
         if ending == "finished":
             self._over(entry, "finished", 0, found)
         elif attempt.is_pruned and found is not None and found.state != "failed":
-            mark_ended(found.path, "pruned", "stopped early by the sweep")
+            mark_ended(found.path, "pruned", "pruned by the sweep")
             found = Found(found.path, "pruned", read_record(found.path))
             self._over(entry, "pruned", code, found)
         else:

@@ -3,10 +3,10 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from charlab.cores import num_cores
 from charlab.errors import UsageError
 
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -41,11 +41,6 @@ def _listed(text: str) -> list[str]:
         elif gpus and (part := re.match(r"\s+MIG .*\(UUID: ([^)]+)\)", line)):
             gpus[-1][1].append(part[1])
     return [name for number, parts in gpus for name in (parts or [number])]
-
-
-def num_cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @final

@@ -7,10 +7,11 @@ from typing import Any, final
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 
+from charlab.reading.row_files import last_step
 from charlab.runs import Run
 from charlab.tracking.sender import Sender
 from charlab.tracking.service import forget_service, kill_service
-from charlab.tracking.summary import best_validation, facts, last_step
+from charlab.tracking.summary import best_validation, facts
 
 STEP, CHARS_SEEN, SECONDS = "trainer/global_step", "progress/chars_seen", "progress/seconds"
 
@@ -31,7 +32,7 @@ class RunCopy(WandbLogger):
     def __init__(self, experiment: wandb.Run, project: str, run: Run) -> None:
         super().__init__(experiment=experiment, project=project)
         self.chars_seen: Callable[[], int] = lambda: 0
-        self.step = last_step(run)
+        self.step = last_step(run.path) or 0
         self._run = run
         self._best_bpc = best_validation(run)
         self._sender = Sender()

@@ -1,10 +1,10 @@
 """What W&B's table of runs says of one: where it comes from, its best and its last values."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from charlab import rows
+from charlab.reading.row_files import metrics
 from charlab.runs import Run
 
 # of run.json: nothing that names the machine, its user or their folders
@@ -48,7 +48,7 @@ def best_and_final(run: Run, scores: Mapping[str, float]) -> dict[str, Any]:
     validated = {name: score for name, score in scores.items() if name.startswith("val/")}
     best = {f"best/{name}": score for name, score in (validated | tested).items()}
     final: dict[str, Any] = {}
-    for row in _rows(run):
+    for row in metrics(run.path):
         for name, value in row.items():
             if name in ("step", "chars_seen", "seconds") or name.startswith(("train/", "val/")):
                 final[f"final/{name}"] = value
@@ -57,17 +57,5 @@ def best_and_final(run: Run, scores: Mapping[str, float]) -> dict[str, Any]:
 
 def best_validation(run: Run) -> float:
     """The least val/bpc that the run has recorded, infinite where there is none."""
-    found = (row["val/bpc"] for row in _rows(run) if row.get("val/bpc") is not None)
+    found = (row["val/bpc"] for row in metrics(run.path) if row.get("val/bpc") is not None)
     return min(found, default=math.inf)
-
-
-def last_step(run: Run) -> int:
-    """The step of the last row that the run has recorded."""
-    return max((int(row["step"]) for row in _rows(run)), default=0)
-
-
-def _rows(run: Run) -> Iterator[dict[str, Any]]:
-    file = run.path / "metrics.jsonl"
-    if file.exists():
-        with file.open("rb") as opened:
-            yield from rows.parsed(opened)

@@ -46,12 +46,10 @@ def differences(
     x_title = f"difference in bits/{one.unit} on {one.ranked_by}"
     plot = go.Figure(layout=rows_frame(len(pairs), x_title, x_range))
     plot.add_trace(upright(0, len(pairs), INK[0]))
-    reasons = {variant.label: variant.reason for variant in one.variants}
     for row, pair in enumerate(pairs):
         of_pair = looks[pair.better], looks[pair.worse]
-        is_alike = reasons[pair.better] == reasons[pair.worse]
-        label = _label(pair) if is_alike else f"{NOT_COMPARABLE}: {_label(pair)}"
-        mark = _mark(row, pair, of_pair, is_sure=is_alike and pair.verdict == "beats")
+        label = _label(pair) if pair.is_comparable else f"{NOT_COMPARABLE}: {_label(pair)}"
+        mark = _mark(row, pair, of_pair, is_sure=pair.is_comparable and pair.verdict == "beats")
         plot.add_traces([row_label(row, label, x_range[0], *of_pair), mark])
     caption = (
         f"What the second of a pair has more than the first, with the {percent(confidence)} "

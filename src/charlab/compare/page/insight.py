@@ -2,23 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from charlab import rows
 from charlab.compare.comparison import ComparisonSet
 from charlab.compare.page.figure import Figure, frame, meta, rounded, row_label, rows_frame
 from charlab.compare.page.look import Look
 from charlab.compare.page.words import cut, in_figure
 from charlab.reading.curves import Numbers
+from charlab.reading.row_files import Row, diagnostics
 
 MOST_GATE_ROWS = 30
-LISTS = (("lag", "grad_norm"), ("position", "bits"))
-
-Row = dict[str, Any]
 
 
 def insight(one: ComparisonSet, looks: dict[str, Look], name: str) -> list[Figure]:
@@ -26,7 +21,7 @@ def insight(one: ComparisonSet, looks: dict[str, Look], name: str) -> list[Figur
     measured = {
         variant.label: found
         for variant in one.variants
-        if (found := [all_rows for run in variant.runs if (all_rows := _read(run.path))])
+        if (found := [all_rows for run in variant.runs if (all_rows := [*diagnostics(run.path)])])
     }
     last = {label: [of_run[-1] for of_run in runs] for label, runs in measured.items()}
     over_steps = {
@@ -67,30 +62,6 @@ def insight(one: ComparisonSet, looks: dict[str, Look], name: str) -> list[Figur
         ),
     ]
     return [figure for figure in figures if figure is not None]
-
-
-def _read(run: Path) -> list[Row]:
-    try:
-        with (run / "diagnostics.jsonl").open("rb") as opened:
-            return [row for row in rows.parsed(opened) if _is_whole(row)]
-    except FileNotFoundError:
-        return []
-
-
-def _is_whole(row: Row) -> bool:
-    lists = [row.get(name) for pair in LISTS for name in pair]
-    gates = row.get("gates")
-    return (
-        all(isinstance(one, list) and all(map(_is_known, one)) for one in lists)
-        and all(len(row[x]) == len(row[y]) for x, y in LISTS)
-        and isinstance(gates, dict)
-        and all(isinstance(gate, dict) for gate in gates.values())
-    )
-
-
-def _is_known(value: object) -> bool:
-    """A number, or null for one that was not finite."""
-    return value is None or isinstance(value, int | float)
 
 
 def _memory(of_run: Sequence[Row]) -> list[tuple[float, float]]:

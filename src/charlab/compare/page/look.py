@@ -13,7 +13,7 @@ from charlab.compare.comparison import Comparison
 
 LIGHT_PAPER, DARK_PAPER = "#ffffff", "#14161a"
 # (light, dark)
-CELLS = (
+COLOURS = (
     ("#0b50d0", "#7f8ff5"),
     ("#b06500", "#e8702a"),
     ("#149aaf", "#4dc6c9"),
@@ -42,7 +42,7 @@ class Look:
 
     @property
     def colours(self) -> tuple[str, str]:
-        return CELLS[self.number % len(CELLS)]
+        return COLOURS[self.number % len(COLOURS)]
 
     @property
     def colour(self) -> str:
@@ -54,11 +54,11 @@ class Look:
 
     @property
     def dash(self) -> str:
-        return DASHES[self.number // len(CELLS) % len(DASHES)]
+        return DASHES[self.number // len(COLOURS) % len(DASHES)]
 
     @property
     def mark(self) -> str:
-        return MARKS[self.number // len(CELLS) % len(MARKS)]
+        return MARKS[self.number // len(COLOURS) % len(MARKS)]
 
 
 def looks(comparison: Comparison) -> dict[str, Look]:
@@ -75,6 +75,6 @@ def faint(colour: str) -> str:
 
 def partners() -> dict[str, str]:
     """The dark colour of every light one that a figure may have."""
-    pairs: Iterable[tuple[str, str]] = (*CELLS, INK, QUIET, LINES, (LIGHT_PAPER, DARK_PAPER))
+    pairs: Iterable[tuple[str, str]] = (*COLOURS, INK, QUIET, LINES, (LIGHT_PAPER, DARK_PAPER))
     found: Mapping[str, str] = dict(pairs)
-    return {**found, **{faint(light): faint(dark) for light, dark in CELLS}}
+    return {**found, **{faint(light): faint(dark) for light, dark in COLOURS}}

@@ -1,19 +1,16 @@
 """Texts of the variants side by side: the same prompt and temperature, each at its last step."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
-from charlab import rows
 from charlab.compare.comparison import ComparisonSet
 from charlab.compare.page.look import Look
 from charlab.compare.page.words import harmless
+from charlab.reading.row_files import Row, last_samples
 
 MOST_VARIANTS = 12
 MOST_TEXTS = 6
 MOST_CHARS = 500
-# read at a time, from the end of a file
-BLOCK_BYTES = 2**16
 
 Asked = tuple[str, float]
 
@@ -49,7 +46,7 @@ def samples(one: ComparisonSet, looks: dict[str, Look]) -> Samples:
     drawn = []
     for variant in one.variants[:MOST_VARIANTS]:
         run = variant.runs[0]
-        found = last_samples(run.path / "samples.jsonl")
+        found = last_samples(run.path)
         if found:
             last[variant.label] = _by_asked(found)
             drawn.append((looks[variant.label], run.name, int(found[0]["step"])))
@@ -68,7 +65,7 @@ def samples(one: ComparisonSet, looks: dict[str, Look]) -> Samples:
     return Samples(blocks, drawn)
 
 
-def _by_asked(found: Iterable[dict[str, Any]]) -> dict[Asked, list[str]]:
+def _by_asked(found: Iterable[Row]) -> dict[Asked, list[str]]:
     texts: dict[Asked, list[str]] = {}
     for row in found:
         of_one = texts.setdefault((row["prompt"], float(row["temperature"])), [])
@@ -79,30 +76,3 @@ def _by_asked(found: Iterable[dict[str, Any]]) -> dict[Asked, list[str]]:
 
 def _shown(text: str) -> str:
     return harmless(text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}…")
-
-
-def last_samples(file: Path) -> list[dict[str, Any]]:
-    """The rows of the last step; empty where there is no file. Damaged rows are passed over.
-
-    Read from the end: before it are those of all other steps.
-    """
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as opened:
-            length = min(size, BLOCK_BYTES)
-            while True:
-                opened.seek(size - length)
-                lines = opened.read(length).split(b"\n")
-                # the first line of a block may have lost its beginning
-                found = [row for row in rows.parsed(lines[length < size :]) if _is_whole(row)]
-                if length == size or (found and found[0]["step"] != found[-1]["step"]):
-                    break
-                length = min(size, 4 * length)
-    except FileNotFoundError:
-        return []
-    return [row for row in found if row["step"] == found[-1]["step"]]
-
-
-def _is_whole(row: dict[str, Any]) -> bool:
-    texts = isinstance(row.get("prompt"), str) and isinstance(row.get("text"), str)
-    return texts and isinstance(row.get("temperature"), int | float)

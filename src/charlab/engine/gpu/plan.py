@@ -1,7 +1,7 @@
 """How a program is cut into passes for a GPU, and where values stand between them.
 
 A step goes forward in pointwise passes with matrix products between them, and back in others. Both
-ways of running it (`steps`, `whole`) follow one plan and store the same arrays, in which blocks of
+ways of running it (`steps`, `loop`) follow one plan and store the same arrays, in which blocks of
 H columns stand side by side:
 
     gates    [T, B, gates * H]    W x + b

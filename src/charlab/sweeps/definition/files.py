@@ -43,11 +43,16 @@ SEARCH = ("method", "metric", "parameters", "early_terminate")
 COMMAND = ("${env}", "${interpreter}", "${program}", "${args_no_hyphens}")
 # words of a command that mean nothing here: every job is started so
 ONCE = "--once"
-SPLITS = ("val", "train", "epoch")
-MEASURES = ("bpc", "loss", "bits_per_byte", "nats_per_name")
 METRICS = (
-    *(f"{split}/{measure}" for split in SPLITS for measure in MEASURES),
+    "val/bpc",
+    "val/loss",
+    "val/bits_per_byte",  # characters of a text
+    "val/nats_per_name",  # names
+    "train/bpc",
+    "train/loss",
     "train/grad_norm",
+    "epoch/bpc",
+    "epoch/loss",
     "perf/chars_per_s",
     "perf/step_ms",
     "perf/epoch_s",

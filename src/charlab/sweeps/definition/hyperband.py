@@ -1,4 +1,4 @@
-"""When a trial is stopped early: W&B's `early_terminate: {type: hyperband}`.
+"""When a trial is pruned: W&B's `early_terminate: {type: hyperband}`.
 
 One bracket of asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel
 Hyperparameter Tuning"): at the rungs b_1 < b_2 < ... a trial goes on if it is among the best

@@ -1,4 +1,4 @@
-"""A grid whose bad jobs are stopped early, and what came of a grid."""
+"""A grid whose bad jobs are pruned, and what came of a grid."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final

@@ -228,7 +228,7 @@ def _share(file: SweepFile, num_trials: int | None, num_parts: int) -> int:
         )
     if file.num_trials % num_parts:
         raise UsageError(
-            f"run_cap {file.num_trials} cannot be dealt out to {num_parts} cells",
+            f"run_cap {file.num_trials} cannot be dealt out to {num_parts} values of --per",
             expected="the same number of trials for each",
             got=f"run_cap: {file.num_trials}",
             hint=f"--trials {max(1, file.num_trials // num_parts)}",

@@ -1,11 +1,11 @@
 """The score of a run, from its run directory. Imports no torch."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charlab.rows import parsed
+from charlab.reading.row_files import metrics
 
 
 def score_of(record: Mapping[str, Any], run: Path | None, metric: str) -> float | None:
@@ -15,7 +15,7 @@ def score_of(record: Mapping[str, Any], run: Path | None, metric: str) -> float 
     """
     value = (record.get("scores") or {}).get(metric)
     if value is None and run is not None:
-        logged = [row[metric] for row in rows(run) if metric in row]
+        logged = [row[metric] for row in metrics(run) if metric in row]
         value = logged[-1] if logged else None
     return finite(value)
 
@@ -26,19 +26,10 @@ def finite(value: Any) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None
 
 
-def rows(run: Path) -> Iterator[dict[str, Any]]:
-    """The rows of metrics.jsonl."""
-    try:
-        lines = (run / "metrics.jsonl").read_bytes().splitlines()
-    except OSError:
-        return
-    yield from parsed(lines)
-
-
 def history(run: Path, metric: str) -> dict[int, float]:
     """The finite values of a metric by step, in the order in which they came."""
     found = {}
-    for row in rows(run):
+    for row in metrics(run):
         value = finite(row.get(metric))
         if value is not None:
             found[row["step"]] = value

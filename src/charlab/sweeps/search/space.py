@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import final
 
-from charlab.config.checks import check_trains
 from charlab.config.compose import Composer
 from charlab.config.mistakes import unknown_option
 from charlab.config.options import all_options
 from charlab.data.check import check_data_config
 from charlab.errors import UsageError
-from charlab.runs import config_hash
+from charlab.run_names import config_hash
 from charlab.sweeps.definition.distributions import Constant, Distribution, Scalar, as_text
 from charlab.sweeps.definition.files import SweepFile
 from charlab.sweeps.jobs import Job
@@ -71,7 +70,6 @@ class Space:
         overrides = (*self.overrides, *swept, *self.typed)
         config, plain = self.composer.compose_job(overrides)
         check_data_config(config.data)
-        check_trains(plain)
         return Job(overrides, plain)
 
     def grid(self, num_jobs: int | None) -> list[Job]:

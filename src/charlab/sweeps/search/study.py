@@ -42,7 +42,7 @@ TAKEN = (ValueError, RuntimeError)
 
 @final
 @dataclass
-class Held:
+class InHand:
     """A trial of this process and those drawn since with the same parameters, of one job.
 
     steps, values  of the validations that were reported
@@ -89,7 +89,7 @@ class StudySource(Source):
         self._seed = seed
         self._retries_failed = retry_failed
         self._me = this_process()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, InHand] = {}
         self._cut_off: list[Trial] = []
         self._left = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
@@ -179,7 +179,7 @@ class StudySource(Source):
         if job.key in self._held:
             self._held[job.key].trials.append(trial)
             return None
-        self._held[job.key] = Held([trial])
+        self._held[job.key] = InHand([trial])
         return job
 
     def _position(self, number: int) -> int | None:
@@ -196,7 +196,7 @@ class StudySource(Source):
         )
 
     # --------------------------------------------------------------------------------- pruning
-    def _stops(self, hyperband: Hyperband, held: Held) -> bool:
+    def _stops(self, hyperband: Hyperband, held: InHand) -> bool:
         sign = 1 if self._metric.goal == "minimize" else -1
         own_numbers = {trial.number for trial in held.trials}
         others = [

@@ -79,7 +79,7 @@ def _settings(trial: FrozenTrial, space: Space) -> dict[str, Scalar]:
 
 
 def _score(trial: FrozenTrial, study: Study) -> float | None:
-    """The best validation of one that was stopped early."""
+    """The best validation of one that was pruned."""
     if trial.state == TrialState.COMPLETE:
         return float(trial.values[0])
     reported = trial.intermediate_values.values()

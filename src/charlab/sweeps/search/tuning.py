@@ -1,7 +1,8 @@
-"""Tuning effort: the best score to expect of k trials, for cells that had the same number of them.
+"""Tuning effort: the best score to expect of k trials, where each part had the same number of them.
 
-Which of two cells is better may turn on how long each was tuned. So the score is given as a
-function of the number of trials (Dodge et al. 2019, "Show Your Work"), not only of the best one.
+A part is a value of the option of `--per`, mostly a cell. Which of two is better may turn on how
+long each was tuned. So the score is given as a function of the number of trials (Dodge et al. 2019,
+"Show Your Work"), not only of the best one.
 """
 
 import math
@@ -26,7 +27,7 @@ SHOWN = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 class Tried:
     """A trial that is over.
 
-    score     the best one on validation up to where it was stopped; None where it failed
+    score     the best one on validation up to where it ended; None where it failed
     settings  the values of what was searched over
     """
 
@@ -60,7 +61,7 @@ def best_of_k(scores: Sequence[float], goal: Goal) -> list[float]:
 def counted_scores(trials: Sequence[Tried], goal: Goal) -> list[float]:
     """A score for each trial; one that failed has the worst of the others.
 
-    Left out, it would make a cell look better that fails often. Empty where all failed.
+    Left out, it would make a part look better that fails often. Empty where all failed.
     """
     scores = [trial.score for trial in trials if trial.score is not None]
     if not scores:
@@ -69,25 +70,25 @@ def counted_scores(trials: Sequence[Tried], goal: Goal) -> list[float]:
     return [worst if trial.score is None else trial.score for trial in trials]
 
 
-def show_tuning(console: Console, cells: Mapping[str, Sequence[Tried]], metric: Metric) -> None:
-    """A row for each cell: its trials, the best, and what to expect of k trials."""
-    most = max((len(trials) for trials in cells.values()), default=0)
+def show_tuning(console: Console, parts: Mapping[str, Sequence[Tried]], metric: Metric) -> None:
+    """A row for each part: its trials, the best, and what to expect of k trials."""
+    most = max((len(trials) for trials in parts.values()), default=0)
     columns = [k for k in SHOWN if k < most] + ([most] if most else [])
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
-    for heading in ("trials", "stopped", "failed", "best", *(f"k={k}" for k in columns)):
+    for heading in ("trials", "pruned", "failed", "best", *(f"k={k}" for k in columns)):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("settings of the best", overflow="fold")
-    for cell, trials in cells.items():
-        table.add_row(*_row(cell, trials, metric, columns))
+    for part, trials in parts.items():
+        table.add_row(*_row(part, trials, metric, columns))
     console.print(f"\n[bold]the best {metric.name} to expect of k of these trials[/]")
     console.print(table)
-    if len({len(trials) for trials in cells.values()}) > 1:
-        console.print(Text("the cells have had different numbers of trials", style="yellow"))
+    if len({len(trials) for trials in parts.values()}) > 1:
+        console.print(Text("these have had different numbers of trials", style="yellow"))
 
 
 def _row(
-    cell: str, trials: Sequence[Tried], metric: Metric, columns: Sequence[int]
+    part: str, trials: Sequence[Tried], metric: Metric, columns: Sequence[int]
 ) -> list[Text | str]:
     counts = [len(trials), *(_count(trials, ending) for ending in ("pruned", "failed"))]
     scores = counted_scores(trials, metric.goal)
@@ -101,7 +102,7 @@ def _row(
         settings = " ".join(
             f"{name.rpartition('.')[2]}={as_text(value)}" for name, value in first.settings.items()
         )
-    return [Text(cell), *(str(count) for count in counts), best, *means, Text(settings)]
+    return [Text(part), *(str(count) for count in counts), best, *means, Text(settings)]
 
 
 def _count(trials: Sequence[Tried], ending: Ended) -> int:

@@ -111,7 +111,7 @@ class _Sweep:
                 hint="squeue --me",
                 option="hydra/launcher",
             )
-        new, queued, done, failed = [], [], [], []
+        new, queued, done, given_up = [], [], [], []
         for job in self.jobs.values():
             found, before = job.find(), queued_before(job)
             if found is not None and found.state == "finished":
@@ -119,7 +119,7 @@ class _Sweep:
             elif before is not None and before.slurm_id in queue:
                 queued.append(before)
             elif found is not None and found.state in ("failed", "pruned") and not retry_failed:
-                failed.append((job, found))
+                given_up.append((job, found))
             else:
                 new.append(job)
         self._add(new)
@@ -128,13 +128,14 @@ class _Sweep:
             "submitted": len(new),
             "in the queue already": len(queued),
             "finished before": len(done),
-            "failed before": len(failed),
+            "failed before": sum(found.state == "failed" for _, found in given_up),
+            "pruned before": sum(found.state == "pruned" for _, found in given_up),
         }
         text = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
         self._say(f"jobs: {text}")
         for job, found in done:
             self._over(job, "skipped", 0, found)
-        for job, found in failed:
+        for job, found in given_up:
             self._over(job, *OVER[found.state], found)
         for folder in sorted({log_folder(self.jobs[key]) for key in self.waiting}):
             self._say(f"logs in {folder}")
