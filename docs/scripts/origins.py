@@ -7,7 +7,7 @@ from tabular import table
 
 GROUPS = (
     *("tuning_names", "tuned_names", "tuning_kantrowitz", "tuned_kantrowitz"),
-    *("cells_enwik8_head", "cells_stream", "notebook_padding", "notebook_enwik8_head"),
+    *("cells_enwik8_head", "notebook_padding"),
 )
 
 

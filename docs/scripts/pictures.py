@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CELLS = ("gru", "custom_gru", "lstm", "rnn")
-STREAMS = ("cells_enwik8_head", "cells_stream")
+STREAMS = ("cells_enwik8_head",)
 COLOUR = {cell: COLOURS[number][0] for number, cell in enumerate(CELLS)}
 
 
@@ -72,9 +72,10 @@ def _draw_floor(axes: "Axes", of: ComparisonSet) -> None:
 
 
 def draw_curves(path: Path) -> None:
-    """Validation against characters read, means over seeds, on both streams."""
+    """Validation against characters read, means over seeds."""
     figure = new_figure(9.0, 3.6)
-    for axes, group in zip(figure.subplots(1, len(STREAMS)), STREAMS, strict=True):
+    row_of_axes = figure.subplots(1, len(STREAMS), squeeze=False)[0]
+    for axes, group in zip(row_of_axes, STREAMS, strict=True):
         of = compared(group)
         label, unit = TASKS[group]
         style(axes, label)

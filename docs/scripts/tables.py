@@ -147,7 +147,6 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "tuned_names": ("bundled names", "char"),
     "tuned_kantrowitz": ("Kantrowitz's names", "char"),
     "cells_enwik8_head": ("4 MB of Wikipedia", "byte"),
-    "cells_stream": ("Python's library", "byte"),
 }
 
 
