@@ -14,6 +14,7 @@ import click
 
 import charlab
 from charlab import terminal
+from charlab.arguments import OVERRIDES, RUN
 from charlab.compare.command import compare_command
 from charlab.errors import CharlabError
 from charlab.leet import leet_command
@@ -27,8 +28,6 @@ Which = Literal["best", "last"]
 Split = Literal["train", "val", "test"]
 DATA = ("names", "enwik8", "enwik8_chars", "text", "python_stdlib")
 
-RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-OVERRIDES = click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
 CHECKPOINT = click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),

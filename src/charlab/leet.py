@@ -11,27 +11,22 @@ from pathlib import Path
 
 import click
 
+from charlab.arguments import ROOT, RUNS
 from charlab.errors import UsageError
 from charlab.reading.find import runs_named
 
 
 @click.command("leet", short_help="Look at runs with W&B's terminal dashboard.")
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the groups, as paths.runs.",
-)
-def leet_command(runs: Sequence[str], root: Path) -> None:
+@RUNS
+@ROOT
+def leet_command(words: Sequence[str], root: Path) -> None:
     """Look at runs in the terminal with `wandb leet`, without a server.
 
-    RUN is a run directory, a folder of them, a glob or a group; all that there are where there is
-    none. It shows offline and online runs, also while they are trained; a run that was stopped and
+    RUNS are run directories, folders of them, globs or groups; without any, all that there are. It
+    shows offline and online runs, also while they are trained; a run that was stopped and
     went on has a line for each part.
     """
-    found = runs_named(runs, root)
+    found = runs_named(words, root)
     with tempfile.TemporaryDirectory(prefix="charlab-leet-") as folder:
         if link_runs(found, Path(folder)) == 0:
             raise _nothing_to_show(sum((run / "run.json").exists() for run in found))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import charlab
+from charlab.arguments import OVERRIDES, RUN
 from charlab.errors import UsageError
 from charlab.resume import Asked
 
@@ -15,8 +16,8 @@ SCRIPT = Path(charlab.__file__).parents[2] / "train.py"
 
 
 @click.command("resume", short_help="Go on with a run, or train it for longer.")
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
+@RUN
+@OVERRIDES
 def resume_command(run: Path, overrides: Sequence[str]) -> None:
     """Go on with a run that was interrupted or that failed, or train one for longer.
 

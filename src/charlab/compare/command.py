@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import click
 
+from charlab.arguments import ROOT, RUNS, RUNS_FOLDER
 from charlab.errors import UsageError
 
 if TYPE_CHECKING:
     from charlab.compare.comparison import Comparison
-
-ROOT = Path("runs")
 
 
 @final
@@ -34,7 +33,7 @@ class Confidence(click.ParamType[float]):
 
 
 @click.command("compare", short_help="Which cell is better: scores over seeds, and a page.")
-@click.argument("words", metavar="[RUNS]...", nargs=-1)
+@RUNS
 @click.option("--force", is_flag=True, help="Rank all together; a remark says what is not alike.")
 @click.option(
     "--confidence",
@@ -51,13 +50,7 @@ class Confidence(click.ParamType[float]):
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, a row a variant.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    default=ROOT,
-    show_default=True,
-    help="Folder of the groups, as paths.runs.",
-)
+@ROOT
 def compare_command(
     words: Sequence[str],
     force: bool,
@@ -87,7 +80,9 @@ def compare_command(
     elif as_csv:
         click.echo(to_csv(comparison), nl=False)
     else:
-        options = (["--force"] if force else []) + ([] if root == ROOT else ["--root", str(root)])
+        options = (["--force"] if force else []) + (
+            [] if root == RUNS_FOLDER else ["--root", str(root)]
+        )
         page = ["compare", *words, *options, "--html", "report.html"]
         show(console(), comparison, page if html is None else ())
     if html is not None and comparison.sets:

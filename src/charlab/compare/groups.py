@@ -13,7 +13,7 @@ NO_SETTINGS = (
     *NOT_HASHED,
     "seed",  # what the mean is over
     "group",
-    "data.show",
+    "data.show",  # of older runs
     "data.path",  # what is in the files: data.fingerprint
     "data.sha256",
     "data.bundled_sha256",

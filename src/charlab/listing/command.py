@@ -6,24 +6,19 @@ from pathlib import Path
 
 import click
 
+from charlab.arguments import ROOT, RUNS
 from charlab.found import STATES, State
 from charlab.terminal import console
 
 
 @click.command("runs", short_help="List runs, and follow those that run.")
-@click.argument("words", metavar="[RUNS]...", nargs=-1)
+@RUNS
 @click.option(
     "--state", "states", type=click.Choice(STATES), multiple=True, help="Only these; repeatable."
 )
 @click.option("--last", type=click.IntRange(min=1), help="Only the newest so many.")
 @click.option("--watch", "watches", is_flag=True, help="Follow them as they run, until Ctrl-C.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the groups, as paths.runs.",
-)
+@ROOT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def runs_command(
     words: Sequence[str],

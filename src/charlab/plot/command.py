@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from charlab.arguments import RUN
 from charlab.plot import XS, X
 
 
 @click.command("plot", short_help="Pictures of a run.")
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "-o",
     "--folder",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charlab import terminal
+from charlab.arguments import OVERRIDES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("sweep", short_help="Run a sweep file without a server.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("overrides", metavar="[OPTION=VALUE]...", nargs=-1)
+@OVERRIDES
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
