@@ -46,8 +46,9 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     from charlab.loggers import build_loggers, check_loggers
     from charlab.memory import peak_memory
     from charlab.model import build_model
-    from charlab.outcome import final_scores, recorded, sample_quality
+    from charlab.outcome import final_scores, recorded
     from charlab.restore import open_run
+    from charlab.sample_quality import sample_quality
     from charlab.stopping import EndingSignals
     from charlab.trainer import (
         build_trainer,

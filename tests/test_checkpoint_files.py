@@ -10,12 +10,12 @@ import torch
 
 from charlab import checkpoint
 from charlab.checkpoint import (
-    DurableCheckpointIO,
     read_checkpoint,
     settle_last,
     write_checkpoint,
 )
 from charlab.errors import CharlabError, UsageError
+from charlab.trainer import DurableCheckpointIO
 
 CONTENT = {
     "charlab": {"scores": {"val/bpc": 2.5}},

@@ -19,10 +19,10 @@ TEST = "charlab.lit:CharLitModule.test_step"
 EPOCH_END = "charlab.callbacks.epoch_log:EpochLog.on_train_epoch_end"
 DIAGNOSTICS = "charlab.callbacks.diagnostics:DiagnosticsLog.on_validation_end"
 SAMPLES = "charlab.callbacks.samples:Samples._draw"
-WRITE = "charlab.checkpoint:write_checkpoint"
+WRITE = "charlab.trainer:write_checkpoint"
 FSYNC = "charlab.checkpoint:os.fsync"
 SYNC_FOLDER = "charlab.checkpoint:sync_folder"
-QUALITY = "charlab.outcome:sample_quality"
+QUALITY = "charlab.sample_quality:sample_quality"
 TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
 

@@ -11,10 +11,9 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, final
+from typing import Any
 
 import torch
-from pytorch_lightning.plugins.io import CheckpointIO
 
 from charlab.errors import CannotWrite, UsageError
 from charlab.model import CharModel
@@ -49,14 +48,14 @@ def read_checkpoint(path: Path, *, sealed: bool = False) -> dict[str, Any]:
             f"{path} cannot be read",
             expected="a checkpoint of charlab",
             got=_reason(path, error),
-            hint=_instead_of(path),
+            hint=instead_of(path),
         ) from error
     if not isinstance(checkpoint, dict) or "charlab" not in checkpoint:
         raise UsageError(
             f"{path} is not a checkpoint of charlab",
             expected="one that charlab wrote, with its vocabulary and its configuration",
             got=f"{type(checkpoint).__name__} of something else",
-            hint=_instead_of(path),
+            hint=instead_of(path),
         )
     return checkpoint
 
@@ -76,7 +75,7 @@ def _reason(path: Path, error: Exception) -> str:
     return next(iter(str(error).splitlines()), f"{path.stat().st_size} bytes")
 
 
-def _instead_of(path: Path) -> str:
+def instead_of(path: Path) -> str:
     """What to do without this checkpoint."""
     if not path.exists():
         return "a run has checkpoints once its first validation is done"
@@ -129,24 +128,6 @@ def settle_last(folder: Path) -> tuple[dict[str, Any] | None, str]:
         path.replace(folder / LAST)
         return checkpoint, "; ".join(notes)
     return None, "; ".join(notes)
-
-
-@final
-class DurableCheckpointIO(CheckpointIO):
-    """How Lightning reads and writes checkpoints."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        write_checkpoint(checkpoint, Path(path))
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        return read_checkpoint(Path(path))
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        Path(path).unlink(missing_ok=True)
 
 
 def load_weights(model: CharModel, checkpoint: dict[str, Any], run: Path) -> None:

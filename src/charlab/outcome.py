@@ -9,24 +9,17 @@ from tempfile import TemporaryDirectory
 
 from pytorch_lightning import Trainer
 
-from charlab.callbacks.samples import sample_generator
 from charlab.checkpoint import BEST, PREVIOUS, load_weights, read_checkpoint
 from charlab.config.schema_output import WandbConfig
 from charlab.data.dataset import DataSet
-from charlab.data.quality import Quality
-from charlab.errors import CannotWrite, Held, Interrupted, TrainingDiverged
+from charlab.errors import CannotWrite, Held, Interrupted
 from charlab.lit import CharLitModule
-from charlab.model import CharModel
 from charlab.plot import draw
 from charlab.runs import Run
-from charlab.sampling import sample
 from charlab.stopping import EndingSignals
 from charlab.tracking import Tracking
 
 _log = logging.getLogger(__name__)
-# enough for the parts of a crowd to be known to half a per cent
-QUALITY_SAMPLES = 5000
-QUALITY_MAX_LENGTH = 100
 # errors of a disk, and not of what is written to it
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
@@ -99,24 +92,3 @@ def final_scores(
         trainer.test(lit, datamodule=data.module, verbose=False)
         scored |= {name: lit.latest_scores[name] for name in lit.latest_scores if "test/" in name}
     return scored | data.provenance
-
-
-def sample_quality(model: CharModel, data: DataSet, seed: int) -> Quality | None:
-    """Quality of QUALITY_SAMPLES texts drawn at temperature 1.
-
-    None where the model diverged, and for streams, whose samples have no quality as a crowd.
-    """
-    if data.quality is None:
-        return None
-    device = next(model.parameters()).device
-    try:
-        drawn = sample(
-            model,
-            data.vocabulary,
-            sample_generator(seed, 0, device),
-            num_samples=QUALITY_SAMPLES,
-            max_length=QUALITY_MAX_LENGTH,
-        )
-    except TrainingDiverged:
-        return None
-    return data.quality([one.text for one in drawn], [one.ended for one in drawn])

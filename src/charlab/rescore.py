@@ -17,8 +17,8 @@ from charlab.dynamic import DynamicSettings, dynamic_evaluate, gradient_statisti
 from charlab.errors import UsageError
 from charlab.evaluation import evaluate
 from charlab.metrics import scores
-from charlab.outcome import sample_quality
 from charlab.restore import Restored, Which, check_same_data, restore
+from charlab.sample_quality import sample_quality
 from charlab.threads import choose_threads
 from charlab.types import Batch
 from charlab.world import World

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from omegaconf import OmegaConf
 
-from charlab.checkpoint import LAST, load_weights, read_checkpoint, settle_last
+from charlab.checkpoint import LAST, instead_of, load_weights, read_checkpoint, settle_last
 from charlab.config.schema import Config
 from charlab.data.codec import AnyVocabulary, vocabulary_from_plain
-from charlab.data.dataset import DataSet
 from charlab.errors import UsageError
 from charlab.model import CharModel, build_model
 from charlab.provenance import changes
@@ -19,6 +18,10 @@ from charlab.ranks import Rank
 from charlab.resume import Asked, begun
 from charlab.run_config import config_of_run
 from charlab.runs import Run, budget, read_record
+
+if TYPE_CHECKING:
+    # only Lightning knows its modules, and samples are drawn without Lightning
+    from charlab.data.dataset import DataSet
 
 Which = Literal["best", "last"]
 
@@ -48,7 +51,11 @@ def restore(path: Path, overrides: Sequence[str] = (), which: Which = "best") ->
     try:
         vocabulary = vocabulary_from_plain(checkpoint["charlab"]["vocabulary"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{file} has no vocabulary", expected="a checkpoint of charlab") from error
+        raise UsageError(
+            f"{file} has no vocabulary",
+            expected="a checkpoint of charlab",
+            hint=instead_of(file),
+        ) from error
     model = build_model(config.model, len(vocabulary), config.seed, Path(config.paths.cache))
     load_weights(model, checkpoint, path)
     return Restored(path, record, config, vocabulary, model.eval())
@@ -61,7 +68,7 @@ def open_run(
     config: Mapping[str, Any],
     overrides: Sequence[str],
     asked: Asked,
-    data: DataSet,
+    data: "DataSet",
     total_steps: int,
 ) -> Iterator[tuple[Run, Path | None, list[str]]]:
     """(the run, the checkpoint that it goes on from, what there is to say of that), for each rank.
@@ -131,7 +138,7 @@ def _check_extension(run: Run, step: int | None, total_steps: int) -> None:
         )
 
 
-def check_same_data(record: Mapping[str, Any], data: DataSet, more_hint: str = "") -> None:
+def check_same_data(record: Mapping[str, Any], data: "DataSet", more_hint: str = "") -> None:
     """Raises UsageError where the data are not those of the run: its split would mean nothing."""
     trained = record.get("data") or {}
     found = data.record["fingerprint"]

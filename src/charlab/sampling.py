@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -230,3 +231,9 @@ def _text(codec: Codec, prompt: str, ids: Sequence[int]) -> tuple[str, bool]:
     ended = codec.eos_id in ids
     kept = ids[: ids.index(codec.eos_id)] if ended and codec.eos_id is not None else ids
     return codec.clean_prompt(prompt) + codec.decode(kept), ended
+
+
+def sample_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """A generator that no other part of a run uses."""
+    mixed = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(mixed))

@@ -5,22 +5,41 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, final
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 
-from charlab.checkpoint import DurableCheckpointIO
+from charlab.checkpoint import read_checkpoint, write_checkpoint
 from charlab.config.schema import Config, TrainerConfig
 from charlab.errors import UsageError
 from charlab.ranks import Rank
 from charlab.threads import choose_threads
 from charlab.world import World
+
+
+@final
+class DurableCheckpointIO(CheckpointIO):
+    """How Lightning reads and writes checkpoints."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
 
 
 def accelerator_of(config: TrainerConfig) -> str:

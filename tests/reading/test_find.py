@@ -68,5 +68,5 @@ def test_a_word_that_names_nothing_is_told_with_what_there_is(root, word, told):
 
 def test_a_folder_without_runs_is_no_mistake_of_the_reader(tmp_path):
     assert read_runs([str(tmp_path)]) == ([], [])
-    with pytest.raises(UsageError, match="runs names no runs"):
+    with pytest.raises(UsageError, match="there are no runs here yet"):
         read_runs([], tmp_path / "runs")

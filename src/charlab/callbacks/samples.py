@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-import numpy as np
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from charlab.callbacks.clock import TrainClock
 from charlab.config.schema_output import SamplesConfig
 from charlab.lit import CharLitModule
-from charlab.sampling import Codec, Sample, sample
+from charlab.sampling import Codec, Sample, sample, sample_generator
 
 # takes the samples of one draw and its step
 Sink = Callable[[Sequence[Sample], int], None]
@@ -69,9 +67,3 @@ class Samples(Callback):
         )
         for sink in self.sinks:
             sink(drawn, step)
-
-
-def sample_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """A generator that no other part of a run uses."""
-    mixed = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(mixed))

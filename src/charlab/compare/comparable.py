@@ -116,7 +116,10 @@ def why_apart(one: Terms, other: Terms) -> list[str]:
         reasons.append(f"{split}, unlike the other")
     if not _is_near(one.chars, other.chars):
         ratio = one.chars / other.chars
-        reasons.append(f"{ratio:.3g} times the budget ({one.budget}, not {other.budget})")
+        budgets = f"{one.budget}, not {other.budget}"
+        if one.budget == other.budget:
+            budgets = f"{one.chars:,.0f} {one.unit}s, not {other.chars:,.0f}"
+        reasons.append(f"{ratio:.3g} times the budget ({budgets})")
     return reasons
 
 

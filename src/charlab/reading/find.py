@@ -71,7 +71,9 @@ def _folders(word: str, root: Path) -> list[Path]:
         return folders
     groups = [folder.name for folder in root.glob("*") if folder.is_dir()] if root.is_dir() else []
     raise UsageError(
-        f"{word} names no runs{did_you_mean(nearest(word, groups))}",
+        "there are no runs here yet"
+        if word == str(root) and not root.exists()
+        else f"{word} names no runs{did_you_mean(nearest(word, groups))}",
         expected="a run directory, a folder of them, a glob, or a group of paths.runs",
         got="a file" if path.is_file() else "no such folder",
         hint=f"the groups in {root}: {', '.join(sorted(groups))}"
