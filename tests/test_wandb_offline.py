@@ -11,12 +11,14 @@ import pytest
 import torch
 import wandb
 from PIL import Image
+from wandb.env import error_reporting_enabled
 
 from charlab.callbacks.histograms import histogram
 from charlab.config.schema_output import WandbConfig
 from charlab.errors import UsageError
 from charlab.tracking import Tracking, mode, resolve_mode
 from charlab.tracking.logger import RunCopy
+from charlab.tracking.service import use_own_service
 
 from .killing import Blow, differences, results, train_in_fork
 from .running import rows, train
@@ -63,6 +65,15 @@ def test_without_credentials_the_run_is_kept_offline_and_whole(tmp_path, no_cred
     check_axes(file, local)
     check_facts(file.config["record"], record)
     check_summary(file.summary, local, record["scores"])
+
+
+@pytest.mark.parametrize(("asked", "reports"), [(None, False), ("true", True)])
+def test_it_reports_nothing_about_itself_unless_asked(monkeypatch, asked, reports):
+    monkeypatch.delenv("WANDB_ERROR_REPORTING", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("WANDB_ERROR_REPORTING", asked)
+    use_own_service()
+    assert error_reporting_enabled() == reports
 
 
 def check_axes(file, local):

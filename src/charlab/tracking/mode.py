@@ -8,7 +8,7 @@ from wandb.errors import AuthenticationError
 from wandb.errors import UsageError as WandbUsageError
 
 from charlab.errors import UsageError
-from charlab.tracking.service import leave_service_of_others
+from charlab.tracking.service import use_own_service
 
 Mode = Literal["online", "offline", "disabled"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
@@ -49,7 +49,7 @@ def resolve_mode(asked: str, before: str | None = None) -> Mode:
 
 def has_credentials() -> bool:
     """True where W&B finds a key."""
-    leave_service_of_others()
+    use_own_service()
     # to say whose it is, it would ask the server, and wait 5 s for one that is dead
     wandb.setup(wandb.Settings(silent=True))
     try:

@@ -6,12 +6,15 @@ from contextlib import suppress
 import wandb
 
 
-def leave_service_of_others() -> None:
+def use_own_service() -> None:
     """Have W&B start a process for us, where ours was started by one that has its own.
 
-    A child would share that of its parent: it could neither be killed nor forgotten.
+    A child would share that of its parent: it could neither be killed nor forgotten. It sends what
+    a run logs, and no reports about itself, unless WANDB_ERROR_REPORTING asks for them.
     """
-    os.environ.pop("WANDB_SERVICE", None)  # read once, when W&B is set up
+    # both are read once, when W&B is set up
+    os.environ.pop("WANDB_SERVICE", None)
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 def kill_service() -> None:

@@ -16,7 +16,7 @@ from charlab.runs import Run
 from charlab.tracking.artifact import checkpoint_artifact
 from charlab.tracking.logger import RunCopy
 from charlab.tracking.mode import Mode, resolve_mode
-from charlab.tracking.service import forget_service, leave_service_of_others
+from charlab.tracking.service import forget_service, use_own_service
 from charlab.tracking.summary import best_and_final
 
 # (numbers in the bins, the edges of the bins), as numpy gives it
@@ -94,7 +94,7 @@ class Tracking:
 
     def _start(self) -> wandb.Run:
         config, run = self._config, self._run
-        leave_service_of_others()
+        use_own_service()
         return wandb.init(
             project=config.project,
             entity=config.entity,
