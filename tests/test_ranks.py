@@ -102,7 +102,7 @@ import os, signal, time
 from pathlib import Path
 from charlab import ranks
 from charlab.runs import Run
-ranks.GRACE_S = 0.3
+ranks.RANK_S = 0.3
 if {ignores}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 rank = ranks.Rank.of_this_process()

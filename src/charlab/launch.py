@@ -19,8 +19,9 @@ from typing import final
 
 from charlab.cores import num_cores
 from charlab.exchange import INTERRUPTED, Exchange, Failure
+from charlab.grace import RANK_S
 from charlab.processes import ENDING_SIGNALS, Processes, exit_code_of
-from charlab.ranks import GRACE_S, POLL_S, VARIABLE
+from charlab.ranks import POLL_S, VARIABLE
 from charlab.runs import Status, mark_ended, read_record
 
 # lines of a failed rank's output that are shown: a traceback through Lightning is longer, and its
@@ -35,7 +36,7 @@ def this_command() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:]]
 
 
-def launch(command: Sequence[str], size: int, grace_s: float = GRACE_S) -> int:
+def launch(command: Sequence[str], size: int, grace_s: float = RANK_S) -> int:
     """Run `command` as ranks 0 to size - 1 and return the exit code of the one that failed first.
 
     Rank 0 has the terminal; of another that fails first the end of its output is shown, and all of

@@ -10,10 +10,10 @@ import signal
 import threading
 import time
 
+from charlab.grace import ORPHAN_S
+
 # set by the parent, beside stdin=PIPE
 VARIABLE = "CHARLAB_LIFELINE"
-# longer than a process has to save and end after a signal, its ranks included
-GRACE_S = 30.0
 
 
 def end_with_parent() -> None:
@@ -28,5 +28,5 @@ def end_with_parent() -> None:
 def _wait_and_end() -> None:
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_S)
+    time.sleep(ORPHAN_S)
     os._exit(1)

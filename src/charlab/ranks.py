@@ -18,6 +18,7 @@ from typing import final
 
 from charlab.errors import CharlabError, UsageError
 from charlab.exchange import INTERRUPTED, Exchange, Failure, Pause
+from charlab.grace import RANK_S
 from charlab.runs import mark_ended
 from charlab.world import World
 
@@ -27,9 +28,6 @@ POLL_S = 0.05
 # How long a rank that fails waits for the word that another has failed: that one's end shows here
 # as a connection that broke, which is a failure that nobody wants to read about.
 OTHERS_S = 1.0
-# How long a rank has to end by itself: W&B takes up to 10 s for its part, Python a few on a busy
-# machine.
-GRACE_S = 20.0
 
 
 @final
@@ -137,7 +135,7 @@ class Rank:
         else:  # the ranks use the folder to end at the same step
             atexit.register(clean_up)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(GRACE_S)
+        time.sleep(RANK_S)
         if self.world.is_first and self._run is not None:
             mark_ended(self._run, "preempted", "the process that started the run was killed")
         clean_up()

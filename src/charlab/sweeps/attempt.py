@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import final
 
 from charlab.errors import UsageError
-from charlab.lifeline import GRACE_S as PARENT_GRACE_S
 from charlab.lifeline import VARIABLE
 from charlab.processes import Processes, exit_code_of
 from charlab.sweeps.jobs import Job
 from charlab.terminal import harmless
 
 TAIL_LINES = 12
-# seconds that jobs have to save and end after a signal
-GRACE_S = 22.0
-assert GRACE_S < PARENT_GRACE_S
 
 
 @final

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from charlab.errors import Held
 from charlab.found import Found
+from charlab.grace import JOB_S
 from charlab.processes import Processes
 from charlab.runs import mark_ended, read_record
-from charlab.sweeps.attempt import GRACE_S, Attempt, last_lines, log_of
+from charlab.sweeps.attempt import Attempt, last_lines, log_of
 from charlab.sweeps.ending import Outcomes, crash_of, ending_of, failed_run, marked_crash
 from charlab.sweeps.entry import Entry
 from charlab.sweeps.jobs import Ending, Job, Outcome, Source, starting
@@ -47,7 +48,7 @@ def run_sweep(
     command: Sequence[str],
     options: LocalOptions,
     console: Console,
-    grace_s: float = GRACE_S,
+    grace_s: float = JOB_S,
 ) -> Outcomes:
     """Run `command --once OVERRIDES` for each job that is not over, and return what came of it.
 

@@ -7,8 +7,9 @@ from typing import Any, final
 from omegaconf import DictConfig, OmegaConf
 
 from charlab.errors import CharlabError
+from charlab.grace import JOB_S
 from charlab.processes import Processes
-from charlab.sweeps.attempt import GRACE_S, Attempt
+from charlab.sweeps.attempt import Attempt
 from charlab.sweeps.jobs import Job, starting
 
 POLL_S = 0.2
@@ -54,7 +55,7 @@ class SweepTask:
             while (code := attempt.poll()) is None:
                 time.sleep(POLL_S)
         finally:  # the launcher stops
-            attempt.stop(GRACE_S)
+            attempt.stop(JOB_S)
             while attempt.poll() is None:
                 time.sleep(POLL_S)
             attempt.close()
