@@ -59,8 +59,8 @@ def take_turns(
         if once_s < SLOW_S:  # the first call was a warm-up
             once_s = seconds(call)
         blocks[name] = max(1, round(BLOCK_S / once_s))
-        fitting = int(budget_s[name] / (once_s * blocks[name]))
-        rounds[name] = min(repeats, max(1 if once_s >= SLOW_S else 3, fitting))
+        fitting = budget_s[name] / (once_s * blocks[name])
+        rounds[name] = int(min(repeats, max(1 if once_s >= SLOW_S else 3, fitting)))
     for turn in range(max(rounds.values())):
         for name in list(calls)[:: 1 if turn % 2 == 0 else -1]:
             if len(took[name]) < rounds[name]:

@@ -1,6 +1,6 @@
 """Keeps of run directories what the results are made from: small, and the same on every machine.
 
-    python docs/scripts/collect.py tuned_names cells_stream ...   groups of runs/, or runs
+    python docs/scripts/collect.py tuned_names tuned_stdlib ...   groups of runs/, or runs
 
 Into docs/results/GROUP/RUN/ go config.yaml, overrides.txt, run.json, of metrics.jsonl the rows of
 validation and test and about twenty of training, of samples.jsonl the last draw. No checkpoints;

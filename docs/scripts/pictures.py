@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CELLS = ("gru", "custom_gru", "lstm", "rnn")
-STREAMS = ("cells_enwik8_head",)
+STREAMS = ("tuned_enwik8_head", "tuned_stdlib")
 COLOUR = {cell: COLOURS[number][0] for number, cell in enumerate(CELLS)}
 
 

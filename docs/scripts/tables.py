@@ -59,14 +59,20 @@ def cells_on_a_stream(group: str) -> str:
             f"`{variant.cell}`",
             f"{variant.num_params:,}",
             f"{variant.state_size:,}",
+            setting(variant.runs[0], "optimizer.lr"),
             score(variant.val),
             f"**{score(variant.test)}**",
         )
         for variant in of.variants
     ]
-    floors = [(label, "", "", f"{val:.3f}", f"{test:.3f}") for label, val, test in _all_floors(of)]
+    floors = [
+        (label, *[""] * 3, f"{val:.3f}", f"{test:.3f}") for label, val, test in _all_floors(of)
+    ]
     unit = f"bits/{of.unit}"
-    heads = ("cell", "parameters", "state", f"validation, {unit}", f"test, {unit}")
+    heads = (
+        *("cell", "parameters", "state", "learning rate"),
+        *(f"validation, {unit}", f"test, {unit}"),
+    )
     return table(heads, [*lines, *floors])
 
 
@@ -137,6 +143,23 @@ def tuning(group: str) -> str:
     return table(heads, lines)
 
 
+def learning_rates(group: str) -> str:
+    """The validation that each cell reaches with each learning rate, the best of a cell bold."""
+    rates: dict[str, dict[float, float]] = {}
+    for run in runs(group):
+        rates.setdefault(run.cell, {})[float(run.config["optimizer"]["lr"])] = val(run)
+    (tried,) = {tuple(sorted(found)) for found in rates.values()}
+    lines = []
+    for cell, found in sorted(rates.items(), key=lambda pair: min(pair[1].values())):
+        best = min(found.values())
+        shown = (
+            f"**{found[rate]:.3f}**" if found[rate] == best else f"{found[rate]:.3f}"
+            for rate in tried
+        )
+        lines.append((f"`{cell}`", *shown))
+    return table(("cell", *(f"{rate:g}" for rate in tried)), lines)
+
+
 def val(run: RunFacts) -> float:
     found = run.score("val/bpc")
     assert found is not None, run.path
@@ -146,7 +169,8 @@ def val(run: RunFacts) -> float:
 TASKS: Mapping[str, tuple[str, str]] = {
     "tuned_names": ("bundled names", "char"),
     "tuned_kantrowitz": ("Kantrowitz's names", "char"),
-    "cells_enwik8_head": ("4 MB of Wikipedia", "byte"),
+    "tuned_enwik8_head": ("4 MB of Wikipedia", "byte"),
+    "tuned_stdlib": ("Python's library", "byte"),
 }
 
 
@@ -194,8 +218,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "kantrowitz-differences": lambda: differences("tuned_kantrowitz"),
     "kantrowitz-tuning": lambda: tuning("tuning_kantrowitz"),
     "kantrowitz-samples": lambda: crowd("tuned_kantrowitz"),
-    "enwik8-head": lambda: cells_on_a_stream("cells_enwik8_head"),
-    "enwik8-head-differences": lambda: differences("cells_enwik8_head"),
-    "stdlib": lambda: cells_on_a_stream("cells_stream"),
-    "stdlib-differences": lambda: differences("cells_stream"),
+    "streams-tuning": lambda: learning_rates("tuning_enwik8_head"),
+    "enwik8-head": lambda: cells_on_a_stream("tuned_enwik8_head"),
+    "enwik8-head-differences": lambda: differences("tuned_enwik8_head"),
+    "stdlib": lambda: cells_on_a_stream("tuned_stdlib"),
+    "stdlib-differences": lambda: differences("tuned_stdlib"),
 }
