@@ -58,6 +58,7 @@ class BareLoop:
         self.config = config
         self.total_steps = total_steps
         self.model = build_model(config.model, len(data.vocabulary), config.seed)
+        self.model.settle("cpu", torch.float32)
         self.optimizer = build_optimizer(config.optimizer, self.model, fused=True)
         self.batches = self._forever(data)
         self.mean_targets = data.module.train_dataloader().mean_targets

@@ -63,7 +63,7 @@ def measure(overrides: list[str], repeats: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "peer": name,
-                "engine": loops[name].model.record["engine"] or "torch",
+                "engine": loops[name].model.engine,
                 "step_ms": step_ms,
                 "chars_per_s": 1000 * num_chars / step_ms,
                 "rounds": len(times_ms),
