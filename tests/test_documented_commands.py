@@ -359,6 +359,13 @@ def test_errors_are_many_and_each_has_a_message():
         assert "```" in entry, entry.partition("\n")[0]
 
 
+def test_what_people_ask_most_is_told_in_full():
+    rows = list(table_rows((ROOT / "README.md").read_text("utf-8"), "it says"))
+    assert len(rows) >= 8
+    told = ERRORS.read_text("utf-8")
+    assert [said for said, *_ in rows if said.strip("`.").strip() not in told] == []
+
+
 # --------------------------------------------------------------------------------- docs/commands.md
 REFERENCE = (ROOT / "docs" / "commands.md").read_text("utf-8")
 OPTION = re.compile(r"`(-{1,2}[\w-]+)`")
