@@ -90,7 +90,7 @@ def test_200_jobs_are_checked_in_seconds(root):
     assert {config.model.cell for config in configs[1::2]} == {"lstm"}
 
 
-def test_jobs_of_one_choice_do_not_touch_each_other(root):
+def test_jobs_of_one_choice_do_not_touch_each_other(root, conf_copy):
     """They come from one composed configuration."""
     composer = Composer(root / "conf", "config", None)
     first = composer.compose(["model={hidden_size:3}", "callbacks.samples.prompts=[x]"])
@@ -100,7 +100,7 @@ def test_jobs_of_one_choice_do_not_touch_each_other(root):
     assert (second.model.hidden_size, second.model.num_layers, second.group) == (128, 2, "gru")
     assert (third.model.num_layers, third.group) == (1, "names")
     assert list(first.callbacks.samples.prompts) == ["x"]
-    assert third == Composer(root / "conf", "config", None).compose([])
+    assert third == Composer(conf_copy, "config", None).compose([])
 
 
 @pytest.mark.parametrize(
