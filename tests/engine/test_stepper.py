@@ -33,8 +33,8 @@ def test_steps_equal_a_chunk(row, engine, num_rows):
 
 @every_engine
 @torch.inference_mode()
-def test_steps_of_a_cell_with_parameters_of_its_own(engine, tmp_path):
-    layer, reference = (as_layer(Peephole(I, H), one, tmp_path) for one in (engine, "reference"))
+def test_steps_of_a_cell_with_parameters_of_its_own(engine):
+    layer, reference = (as_layer(Peephole(I, H), one) for one in (engine, "reference"))
     reference.load_state_dict(layer.state_dict())
     x, state = random(T, B, I).float(), random_state(layer)
     expected = reference(x, state)[0]
