@@ -212,7 +212,7 @@ def test_a_server_that(tmp_path, server, what):
     """It neither stops nor delays the run, which can be sent later."""
     options = ["trainer.max_steps=300", "trainer.max_epochs=null", "logger.wandb.checkpoint=true"]
     if what is refuses_at_start:
-        options.append("logger.wandb.timeout_s=2")
+        options += ["trainer.max_steps=60", "logger.wandb.timeout_s=2"]
     job = what(lambda: start(tmp_path, server, *options, "trainer.val_every_n_steps=50"), server)
     code, out, err = job.end()
     assert code == 0, err

@@ -178,7 +178,13 @@ def test_files_and_foreign_folders_among_runs_do_no_harm(tmp_path, run):
 WRONG = [None, True, -1, 1.5, 10**400, "text", "12", [], [1], {}, {"a": 1}, [[]], "\x00", "\n"]
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if number % 3 else [])
+        for number, name in enumerate(ENTRIES)
+    ],
+)
 def test_a_wrong_type_in_run_json_is_told_or_harmless(run, name, capsys):
     record = json.loads((run / "run.json").read_text())
     for value in (*WRONG, float("nan"), float("-inf")):
