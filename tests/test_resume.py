@@ -113,7 +113,7 @@ def test_the_same_configuration_twice_is_the_same_to_the_bit(tmp_path, whole, na
     ("name", "blows", "steps"),
     [
         # before there is a checkpoint
-        slow("names", [Blow(STEP, 1)], [0]),
+        ("names", [Blow(STEP, 1)], [0]),
         # twice and more in one epoch
         slow("dropout", [Blow(STEP, 7), Blow(STEP, 3), Blow(STEP, 6)], [4, 4, 9]),
         # around a validation: before its step, in it, after it
