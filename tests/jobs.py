@@ -8,7 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
-from .running import ROOT, TINY, write_names
+from .running import ROOT, TINY, cache_in, write_names
 
 
 class Job:
@@ -20,7 +20,7 @@ class Job:
             write_names(folder)
         self.runs = folder / "runs"
         self.mark = uuid.uuid4().hex
-        paths = [f"paths.runs={self.runs}", f"paths.cache={folder / 'cache'}"]
+        paths = [f"paths.runs={self.runs}", f"paths.cache={cache_in(folder)}"]
         data = f"data.path={folder / 'names.txt'}"
         self.process = subprocess.Popen(
             [sys.executable, str(script), *TINY, *paths, data, *overrides],

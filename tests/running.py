@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from charlab.config.entry import main
+from charlab.files import default_cache
 
 ROOT = Path(__file__).parents[1]
+# where tests of the engine have theirs too
+KERNELS = default_cache() / "kernels"
 # Python's own words as "names": a corpus that every machine has
 TINY = (
     "model.hidden_size=16",
@@ -41,6 +44,16 @@ def write_names(folder: Path) -> Path:
     return path
 
 
+def cache_in(folder: Path) -> Path:
+    """A cache of its own, but for the compiled kernels, which those of all tests have in common."""
+    cache = folder / "cache"
+    if not cache.exists():
+        KERNELS.mkdir(parents=True, exist_ok=True)
+        cache.mkdir()
+        (cache / "kernels").symlink_to(KERNELS)
+    return cache
+
+
 def train(folder: Path, *overrides: str, tiny: Sequence[str] = TINY) -> tuple[int, Path | None]:
     """(exit code, the newest run directory) of `python train.py` with tiny settings."""
     spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
@@ -53,7 +66,7 @@ def train(folder: Path, *overrides: str, tiny: Sequence[str] = TINY) -> tuple[in
         write_names(folder)
     common = [
         f"paths.runs={runs}",
-        f"paths.cache={folder / 'cache'}",
+        f"paths.cache={cache_in(folder)}",
     ]
     if not any(override.startswith("data=") for override in overrides):
         common.append(f"data.path={folder / 'names.txt'}")

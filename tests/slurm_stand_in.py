@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "scancel")
-START_S = 0.3  # between the end of a job and the start of what comes next
+START_S = 0.1  # between the end of a job and the start of what comes next
 
 
 class SlurmStandIn:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -242,8 +243,10 @@ def imported(tree: ast.AST, at_import_only: bool) -> Iterator[str]:
             yield from imported(node, at_import_only)
 
 
-def imports_of(name: str, *, at_import_only: bool = False) -> set[str]:
-    return set(imported(ast.parse(FILES[name].read_text(encoding="utf-8")), at_import_only))
+@cache
+def imports_of(name: str, *, at_import_only: bool = False) -> frozenset[str]:
+    tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
+    return frozenset(imported(tree, at_import_only))
 
 
 def test_the_rules_are_about_modules_that_exist():

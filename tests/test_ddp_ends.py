@@ -36,6 +36,7 @@ run(train, {str(ROOT / "train.py")!r})
 """
 
 
+@pytest.mark.slow
 def test_the_failure_of_another_rank_ends_the_run(tmp_path):
     script = tmp_path / "spoilt.py"
     script.write_text(SPOILT)

@@ -35,7 +35,7 @@ def without_diagnostics(found):
     return found
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ["names", "stream", pytest.param("mixed", marks=pytest.mark.slow)])
 def test_each_validation_is_measured_and_training_is_the_same_to_the_bit(tmp_path, name):
     overrides = (*RUNS[name], f"paths.cache={tmp_path}")
     on = trained(tmp_path / "on", *overrides, *ON)

@@ -116,7 +116,7 @@ def place(tmp_path_factory):
     """A folder like that of a user, with names, a text and a standard library of its own."""
     folder = linked(tmp_path_factory.mktemp("place"))
     write_names(folder)
-    (folder / "text.txt").write_text("one word after another, and a line now and then\n" * 400)
+    (folder / "text.txt").write_text("one word after another, and a line now and then\n" * 200)
     (folder / "library").mkdir()
     for number in range(30):
         source = f"def f{number}(x):\n    return x\n" * 50
@@ -289,7 +289,18 @@ def check_use(words: list[str]) -> None:
             command.make_context(words[0], words[1:])
 
 
-@pytest.mark.parametrize("command", TO_CHECK, ids=str)
+def is_quick(command: Command) -> bool:
+    """Not what lists a sweep of a file, of which tests/test_sweeps.py looks at each."""
+    return command.document != "results.md" or "charlab sweep " not in command.words
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(one, marks=[] if is_quick(one) else pytest.mark.slow, id=str(one))
+        for one in TO_CHECK
+    ],
+)
 def test_a_command_that_is_not_run_could_be(command, here, monkeypatch, capsys):
     program, *words = words_of(command)
     if program == "python" and words[0] == "train.py":

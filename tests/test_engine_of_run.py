@@ -10,7 +10,8 @@ from charlab.engine.cpu import build
 from .cells.table import ENGINES
 from .running import train
 
-CUSTOM = ("model=custom_gru", "model.num_layers=2", "trainer.precision=64-true")
+SHORT = "trainer.max_steps=10"
+CUSTOM = ("model=custom_gru", "model.num_layers=2", "trainer.precision=64-true", SHORT)
 
 
 def test_every_engine_trains_to_the_same_scores(tmp_path, capsys):

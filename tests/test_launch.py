@@ -207,7 +207,15 @@ def test_who_does_not_end_is_killed_after_the_grace_period(tmp_path):
     assert 1.0 < time.monotonic() - began_s < 40
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "signum",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_reaches_each_rank_once(tmp_path, signum):
     code = f"""
 import os, signal, sys, time

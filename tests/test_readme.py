@@ -58,13 +58,18 @@ def test_the_cell_computes_its_equations():
         torch.testing.assert_close(y, h)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("engine", ["auto", "eager", ENGINE])
-def test_its_gradients_are_those_of_the_loop_over_steps(engine, tmp_path):
+def test_its_gradients_are_those_of_the_loop_over_steps(engine, cache):
     """In float64, over two chunks with the state carried, of everything that there is."""
     torch.manual_seed(0)
     cell, chunks = mgu(7, 33), torch.randn(2, 6, 5, 7, dtype=torch.float64)
     weights = torch.randn(2, 6, 5, 33, dtype=torch.float64)
-    layer = as_layer(cell, engine, tmp_path)
+    layer = as_layer(cell, engine, cache)
     assert layer.settle("cpu", torch.float64)[0] == (ENGINE if engine == "auto" else engine)
 
     def run(layer):
@@ -111,8 +116,7 @@ def followed(tmp_path_factory):
     """A copy of the project with each file and row of the section where it says."""
     root = tmp_path_factory.mktemp("project")
     for folder in ("src/charlab", "conf", "tests/cells"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+        shutil.copytree(ROOT / folder, root / folder)
     for file in ("train.py", "pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
         shutil.copy(ROOT / file, root / file)
     for block in [*blocks("python"), *blocks("yaml")]:

@@ -102,7 +102,7 @@ def survives(folder, whole, name, *blows):
 
 
 # ------------------------------------------------------------------------------ nothing in between
-@pytest.mark.parametrize("name", ["engine"])
+@pytest.mark.parametrize("name", ["stream", slow("engine")])
 def test_the_same_configuration_twice_is_the_same_to_the_bit(tmp_path, whole, name):
     assert go(tmp_path, name) == 0
     assert list(differences(whole(name), results(only_run(tmp_path)))) == []
@@ -115,14 +115,14 @@ def test_the_same_configuration_twice_is_the_same_to_the_bit(tmp_path, whole, na
         # before there is a checkpoint
         ("names", [Blow(STEP, 1)], [0]),
         # twice and more in one epoch
-        ("dropout", [Blow(STEP, 7), Blow(STEP, 3), Blow(STEP, 6)], [4, 4, 9]),
+        slow("dropout", [Blow(STEP, 7), Blow(STEP, 3), Blow(STEP, 6)], [4, 4, 9]),
         # around a validation: before its step, in it, after it
         slow("names", [Blow(STEP, 10)], [9]),
-        ("names", [Blow(VAL, 1), Blow(STEP, 3)], [9, 10]),
+        slow("names", [Blow(VAL, 1), Blow(STEP, 3)], [9, 10]),
         # with a row of diagnostics to take back, and with one to keep
-        ("diagnosed", [Blow(DIAGNOSTICS, 1, after=True), Blow(STEP, 6)], [9, 14]),
+        slow("diagnosed", [Blow(DIAGNOSTICS, 1, after=True), Blow(STEP, 6)], [9, 14]),
         # around the end of an epoch
-        ("dropout", [Blow(STEP, 17)], [16]),
+        slow("dropout", [Blow(STEP, 17)], [16]),
         # while a stream carries its state, and as its epoch ends
         ("stream", [Blow(STEP, 8), Blow(STEP, 3), Blow(STEP, 5)], [6, 6, 10]),
         slow("engine", [Blow(STEP, 15)], [12]),
@@ -137,9 +137,9 @@ def test_the_same_configuration_twice_is_the_same_to_the_bit(tmp_path, whole, na
         ("dropout", [Blow(FSYNC, 7)], [4]),
         slow("dropout", [Blow(SYNC_FOLDER, 2)], [8]),
         # validation after epochs, and a cut one
-        ("epochs", [Blow(VAL, 2), Blow(STEP, 3)], [15, 16]),
+        slow("epochs", [Blow(VAL, 2), Blow(STEP, 3)], [15, 16]),
         slow("epochs", [Blow(EPOCH_END, 1)], [15]),
-        ("early", [Blow(STEP, 13), Blow(TEST, 1)], [10, 20]),
+        slow("early", [Blow(STEP, 13), Blow(TEST, 1)], [10, 20]),
     ],
 )
 def test_a_killed_run_goes_on_exactly(tmp_path, whole, name, blows, steps):
@@ -151,11 +151,11 @@ def test_a_killed_run_goes_on_exactly(tmp_path, whole, name, blows, steps):
     [
         # the step is finished and saved, also where rows, samples and the end of an epoch follow it
         ("names", [Blow(STEP, 3, TERM), Blow(STEP, 2, INT), Blow(STEP, 9, HUP)], [3, 5, 14]),
-        ("stream", [Blow(STEP, 2, USR1), Blow(STEP, 5, USR2)], [2, 7]),
+        slow("stream", [Blow(STEP, 2, USR1), Blow(STEP, 5, USR2)], [2, 7]),
         slow("names", [Blow(STEP, 15, TERM)], [15]),
         slow("dropout", [Blow(STEP, 16, TERM)], [16]),
         # nothing waits for a validation
-        ("names", [Blow(STEP, 10, TERM)], [9]),
+        slow("names", [Blow(STEP, 10, TERM)], [9]),
         slow("names", [Blow(VAL, 1, TERM)], [9]),
         slow("epochs", [Blow(STEP, 16, TERM)], [15]),
         # at the end

@@ -13,7 +13,7 @@ from charlab.runs import read_record
 
 from .jobs import Job
 from .killing import Blow, differences, results
-from .running import rows, train, write_names
+from .running import ROOT, TINY, rows, train, write_names
 from .test_resume import DROPOUT, STEP, TERM, go, only_run
 
 
@@ -91,8 +91,8 @@ def test_charlab_resume_refuses_what_would_be_another_run(tmp_path, capsys):
 
 
 # --------------------------------------------------------------------------------------- once
-def test_once_is_once(tmp_path):
-    """Two at the same time: one runs. Then a third has nothing to do, and loads nothing for it."""
+@pytest.mark.slow
+def test_of_two_at_the_same_time_one_runs(tmp_path):
     write_names(tmp_path)
     jobs = [Job(tmp_path, "--once", "trainer.max_steps=60") for _ in range(2)]
     ended = [job.end() for job in jobs]
@@ -102,8 +102,15 @@ def test_once_is_once(tmp_path):
     run = jobs[0].run
     assert held.startswith(f"error: {run} is held by process ")
     assert len(held.splitlines()) == 1
+
+
+def test_once_is_once(tmp_path):
+    """A second has nothing to do, and loads nothing for it."""
+    words = ("--once", "trainer.max_steps=10")
+    exit_code, run = train(tmp_path, *words)
+    assert exit_code == 0
     before = (run / "run.json").read_text()
-    assert train(tmp_path, "--once", "trainer.max_steps=60") == (0, run)
+    assert train(tmp_path, *words) == (0, run)
     assert (run / "run.json").read_text() == before
     shutil.rmtree(run / "checkpoints")
     code = (
@@ -111,10 +118,10 @@ def test_once_is_once(tmp_path):
         "from pathlib import Path; code = main(sys.argv[2:], train, Path(sys.argv[1])); "
         "sys.exit(code or len({'torch', 'pytorch_lightning', 'wandb'} & set(sys.modules)))"
     )
-    script = [*map(str, jobs[0].process.args)][1:]
-    root = script[0].rpartition("/")[0]
+    paths = (f"paths.runs={tmp_path / 'runs'}", f"data.path={tmp_path / 'names.txt'}")
+    given = (ROOT / "train.py", *TINY, *paths, f"paths.cache={tmp_path / 'cache'}", *words)
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); {code}", *script],
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}", *given],
         capture_output=True,
         text=True,
     )

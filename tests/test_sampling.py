@@ -66,7 +66,7 @@ def naive(model, codec, source, prompts, temperatures, num_samples, max_length):
 
 
 @pytest.mark.parametrize("temperatures", [[0.0, 0.7, 1.5], [1.0, 0.0], [1.0]])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["table", "letters", "gru", "tied"])
 def test_equals_a_sampler_that_reads_the_whole_text_again(kind, seed, temperatures):
     """Same draws, greedy and not, with prompts of different lengths side by side."""

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,23 +27,6 @@ def files_with(folder, text):
         for path in folder.rglob("*")
         if path.is_file() and text.encode() in path.read_bytes()
     ]
-
-
-def test_no_file_of_a_run_has_a_secret_of_the_environment_or_of_git(tmp_path):
-    """Nor what it prints. A repository may have a token in the address of its origin."""
-    remote = "https://me:5ec2e7git@example.org/me/project.git"
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", remote], check=True)
-    home = {"HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "netrc")}
-    job = Job(tmp_path, "logger.wandb.mode=offline", **home, **SECRETS)
-    code, out, err = job.end()
-    assert code == 0, err
-    assert "5ec2e7" not in out + err
-    (wandb_file,) = job.run.glob("wandb/offline-run-*/run-*.wandb")
-    # what is looked for would be found
-    assert b"hidden_size" in wandb_file.read_bytes()
-    assert files_with(job.run, "hidden_size")
-    assert files_with(job.run, "5ec2e7") == []
 
 
 def sockets_of(pid):
@@ -66,16 +50,51 @@ def listening():
     return {row[9]: row[1] for row in rows if row[3] == "0A"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_run_listens_on_no_port(tmp_path):
-    job = Job(tmp_path, "trainer.max_steps=3000", "logger.wandb.mode=offline")
+class Lived(NamedTuple):
+    """own, of_run: the sockets of this process and of a run's while it trained; ports: of all."""
+
+    run: Path
+    printed: str
+    own: set[str]
+    of_run: set[str]
+    ports: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A run with W&B offline, in a repository that has a token in the address of its origin."""
+    folder = tmp_path_factory.mktemp("secrets")
+    remote = "https://me:5ec2e7git@example.org/me/project.git"
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    subprocess.run(["git", "-C", folder, "remote", "add", "origin", remote], check=True)
+    home = {"HOME": str(folder / "home"), "NETRC": str(folder / "netrc")}
+    long = ("trainer.max_steps=200", "trainer.val_every_n_steps=100", "trainer.max_epochs=null")
+    job = Job(folder, "logger.wandb.mode=offline", *long, **home, **SECRETS)
     job.wait_until_it_trains()
-    with socket.create_server(("127.0.0.1", 0)):
-        own, of_run = sockets_of(os.getpid()), set()
-        for pid in job.running():
-            of_run |= sockets_of(pid)
-        ports = listening()
-    job.process.terminate()
-    assert job.end()[0] == 130
-    assert own & ports.keys()  # what is looked for would be found
-    assert {ports[number] for number in of_run & ports.keys()} == set()
+    own, of_run, ports = set(), set(), {}
+    if sys.platform == "linux":
+        with socket.create_server(("127.0.0.1", 0)):
+            own = sockets_of(os.getpid())
+            for pid in job.running():
+                of_run |= sockets_of(pid)
+            ports = listening()
+        assert job.process.poll() is None
+    code, out, err = job.end()
+    assert code == 0, err
+    return Lived(job.run, out + err, own, of_run, ports)
+
+
+def test_no_file_of_a_run_has_a_secret_of_the_environment_or_of_git(lived):
+    """Nor what it prints."""
+    assert "5ec2e7" not in lived.printed
+    (wandb_file,) = lived.run.glob("wandb/offline-run-*/run-*.wandb")
+    # what is looked for would be found
+    assert b"hidden_size" in wandb_file.read_bytes()
+    assert files_with(lived.run, "hidden_size")
+    assert files_with(lived.run, "5ec2e7") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_run_listens_on_no_port(lived):
+    assert lived.own & lived.ports.keys()  # what is looked for would be found
+    assert {lived.ports[number] for number in lived.of_run & lived.ports.keys()} == set()

@@ -51,7 +51,7 @@ def make_job(tmp_path, seed=0, devices=1, accelerator="cpu", **options):
     return Job(tuple(f"{name}={value}" for name, value in words.items()), config)
 
 
-def sweep(jobs, *, retry_failed=False, poll_s=0.1, console=None, **options):
+def sweep(jobs, *, retry_failed=False, poll_s=0.05, console=None, **options):
     return run_slurm(
         jobs,
         COMMAND,

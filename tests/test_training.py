@@ -104,7 +104,14 @@ def test_other_precisions_train(tmp_path, precision):
 
 @pytest.mark.parametrize(
     "model",
-    ["rnn", "lstm", "custom_rnn", "custom_gru", "custom_lstm", "mlstm"],
+    [
+        pytest.param("rnn", marks=pytest.mark.slow),
+        "lstm",
+        pytest.param("custom_rnn", marks=pytest.mark.slow),
+        "custom_gru",
+        pytest.param("custom_lstm", marks=pytest.mark.slow),
+        "mlstm",
+    ],
 )
 def test_every_cell_trains_two_layers_with_all_options(tmp_path, model):
     exit_code, run = train(

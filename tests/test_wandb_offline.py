@@ -28,12 +28,29 @@ STEP, CHARS_SEEN, SECONDS = "trainer/global_step", "progress/chars_seen", "progr
 HISTOGRAMS = ("logger.wandb.histograms=all", "logger.wandb.histograms_every_n_steps=10")
 
 
+def log_out(patch, home):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HOME", str(home))
+    patch.setenv("NETRC", str(home / "netrc"))
+
+
 @pytest.fixture
 def no_credentials(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    log_out(monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(run directory, its W&B file) of a run without credentials that sends all it can."""
+    folder = tmp_path_factory.mktemp("whole")
+    options = ("logger.wandb.tags=[a,b]", "logger.wandb.checkpoint=true", *HISTOGRAMS)
+    with pytest.MonkeyPatch.context() as patch:
+        log_out(patch, folder)
+        exit_code, run = train(folder, "logger.wandb.mode=auto", *options)
+    assert exit_code == 0
+    (file,) = wandb_files(run)
+    return run, file
 
 
 def train_offline(folder, *overrides):
@@ -43,12 +60,10 @@ def train_offline(folder, *overrides):
     return exit_code, run, file
 
 
-def test_without_credentials_the_run_is_kept_offline_and_whole(tmp_path, no_credentials):
-    exit_code, run = train(tmp_path, "logger.wandb.mode=auto", "logger.wandb.tags=[a,b]")
-    assert exit_code == 0
+def test_without_credentials_the_run_is_kept_offline_and_whole(whole):
+    run, file = whole
     record = json.loads((run / "run.json").read_text())
     assert record["wandb"]["mode"] == "offline"
-    (file,) = wandb_files(run)
     assert file.run.run_id == record["wandb"]["id"]
     assert (file.run.project, file.run.run_group) == ("charlab", "names")
     assert (file.run.display_name, list(file.run.tags)) == (run.name, ["a", "b"])
@@ -141,8 +156,8 @@ def test_a_failed_run_is_failed_and_has_its_best_so_far(tmp_path, no_credentials
 
 
 # --------------------------------------------------------------------------------------- histograms
-def test_histograms_are_those_of_the_tensors(tmp_path, no_credentials):
-    _, run, file = train_offline(tmp_path, *HISTOGRAMS)
+def test_histograms_are_those_of_the_tensors(whole):
+    run, file = whole
     found = [row for row in file.history if "parameters/head.bias._type" in row]
     assert [row[STEP] for row in found] == [10, 20, 30]
     assert all(row.keys() >= {STEP, CHARS_SEEN, SECONDS} for row in found)
@@ -190,8 +205,8 @@ def test_histograms_do_not_touch_the_training_nor_a_resumed_one(tmp_path):
 
 
 # --------------------------------------------------------------------------- artifacts and images
-def test_the_best_checkpoint_is_an_artifact_on_request(tmp_path, no_credentials):
-    _, run, file = train_offline(tmp_path, "logger.wandb.checkpoint=true")
+def test_the_best_checkpoint_is_an_artifact_on_request(whole):
+    run, file = whole
     (artifact,) = (one for one in file.artifacts if one.type == "model")
     record = json.loads((run / "run.json").read_text())
     assert (artifact.name, sorted(artifact.aliases)) == (run.name, ["best", "latest"])

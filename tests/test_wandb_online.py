@@ -74,12 +74,13 @@ def check_whole(run, path):
     assert run.summary["final/step"] == local[-1]["step"]
 
 
-def test_each_job_of_a_multirun_is_one_run_with_all_that_was_asked_for(tmp_path, server):
+@pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.slow)])
+def test_each_job_of_a_multirun_is_one_run_with_all_that_was_asked_for(tmp_path, server, seeds):
     job = start(
         tmp_path,
         server,
         "-m",
-        "seed=0,1",
+        f"seed={seeds}",
         "hydra.launcher.workers=2",
         "group=two",
         "logger.wandb.tags=[a]",
@@ -91,7 +92,7 @@ def test_each_job_of_a_multirun_is_one_run_with_all_that_was_asked_for(tmp_path,
     assert code == 0, out + err
     paths = {path.parent.name: path.parent for path in job.runs.glob("two/*/run.json")}
     assert sorted(run.name for run in server.runs.values()) == sorted(paths)
-    assert len(paths) == 2
+    assert len(paths) == len(seeds.split(","))
     for run in server.runs.values():
         path = paths[run.name]
         check_whole(run, path)
@@ -209,7 +210,9 @@ def hangs_before_the_end(job_of, server):
 )
 def test_a_server_that(tmp_path, server, what):
     """It neither stops nor delays the run, which can be sent later."""
-    options = ("trainer.max_steps=300", "trainer.max_epochs=null", "logger.wandb.checkpoint=true")
+    options = ["trainer.max_steps=300", "trainer.max_epochs=null", "logger.wandb.checkpoint=true"]
+    if what is refuses_at_start:
+        options += ["trainer.max_steps=60", "logger.wandb.timeout_s=2"]
     job = what(lambda: start(tmp_path, server, *options, "trainer.val_every_n_steps=50"), server)
     code, out, err = job.end()
     assert code == 0, err

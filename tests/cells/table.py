@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import nn
 
@@ -92,6 +93,13 @@ CASES = [
     (row, engine)
     for row in ROWS
     for engine in (["auto"] if row.cell in ("gru", "lstm", "rnn") else ENGINES)
+]
+
+FIRST = {row.cell: row for row in reversed(ROWS)}
+# the same where each takes long: all but one form of each cell in the slow tests alone
+ONE_FORM_QUICK = [
+    pytest.param(row, engine, marks=[] if row is FIRST[row.cell] else pytest.mark.slow)
+    for row, engine in CASES
 ]
 
 

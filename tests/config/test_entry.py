@@ -56,8 +56,8 @@ def test_the_blocker_works(train):
     "argv",
     [
         ["model.hiden_size=3"],
-        ["data.path=no/such/file"],
-        ["-m", "model.hidden_size=1,0"],
+        pytest.param(["data.path=no/such/file"], marks=pytest.mark.slow),
+        pytest.param(["-m", "model.hidden_size=1,0"], marks=pytest.mark.slow),
     ],
 )
 def test_mistakes(train, argv):

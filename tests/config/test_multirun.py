@@ -78,19 +78,19 @@ def test_a_dry_run_lists_the_jobs_and_starts_none(command_line, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_200_jobs_are_checked_in_seconds(root):
+def test_100_jobs_are_checked_in_seconds(root):
     """A process's own seconds, which a busy machine does not stretch."""
     composer = Composer(root / "conf", "config", None)
-    lines = composer.jobs(["seed=range(0,200)", "model=gru,lstm", "optimizer.lr=1e-3"])
-    assert len(lines) == 400
+    lines = composer.jobs(["seed=range(0,50)", "model=gru,lstm", "optimizer.lr=1e-3"])
+    assert len(lines) == 100
     began_s = time.process_time()
     configs = [composer.compose(line) for line in lines]
-    assert time.process_time() - began_s < 20  # 4 s measured; 60 s where Hydra composes each
-    assert [config.seed for config in configs[::2]] == list(range(200))
+    assert time.process_time() - began_s < 5  # 1 s measured; 15 s where Hydra composes each
+    assert [config.seed for config in configs[::2]] == list(range(50))
     assert {config.model.cell for config in configs[1::2]} == {"lstm"}
 
 
-def test_jobs_of_one_choice_do_not_touch_each_other(root):
+def test_jobs_of_one_choice_do_not_touch_each_other(root, conf_copy):
     """They come from one composed configuration."""
     composer = Composer(root / "conf", "config", None)
     first = composer.compose(["model={hidden_size:3}", "callbacks.samples.prompts=[x]"])
@@ -100,7 +100,7 @@ def test_jobs_of_one_choice_do_not_touch_each_other(root):
     assert (second.model.hidden_size, second.model.num_layers, second.group) == (128, 2, "gru")
     assert (third.model.num_layers, third.group) == (1, "names")
     assert list(first.callbacks.samples.prompts) == ["x"]
-    assert third == Composer(root / "conf", "config", None).compose([])
+    assert third == Composer(conf_copy, "config", None).compose([])
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,7 @@ def other_launcher(monkeypatch):
     del store.repo["hydra"]["launcher"]["other.yaml"]
 
 
+@pytest.mark.slow
 def test_other_launchers_start_a_process_for_each_job(conf_copy, command_line, other_launcher):
     folder = conf_copy.parent
     failing = SCRIPT.replace("path.mkdir", "assert config.seed != 1; path.mkdir")

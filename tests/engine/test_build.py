@@ -28,6 +28,10 @@ print(library(sys.argv[1], Path(sys.argv[2])))
 """
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def answering(number):
     """A source whose function gives the number."""
     return f'extern "C" int answer() {{ return {number}; }}'
@@ -144,12 +148,14 @@ def making(source, cache, **env):
 @needs_compiler
 def test_of_two_processes_one_compiles(tmp_path, compiler_script):
     uses = compiler_script("[ $1 = --version ] || sleep 0.2")
-    both = [making(answering(5), tmp_path) for _ in range(2)]
-    (path,) = {process.communicate(timeout=60)[0] for process in both}
+    other = making(answering(5), tmp_path)
+    path = library(answering(5), tmp_path)
+    assert other.communicate(timeout=60)[0] == f"{path}\n"
     assert len(uses()) == BUILD
-    assert answer(path.strip()) == 5
+    assert answer(path) == 5
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_builder_that_is_killed_leaves_nothing_in_the_way(tmp_path, compiler_script):
     """Nor does its compiler, which outlives it and then ends."""
@@ -184,14 +190,14 @@ def test_a_builder_that_is_killed_leaves_nothing_in_the_way(tmp_path, compiler_s
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda path, note: path.write_bytes(path.read_bytes()[:-100]),
-        lambda path, note: path.write_bytes(b""),
+        slow(lambda path, note: path.write_bytes(path.read_bytes()[:-100])),
+        slow(lambda path, note: path.write_bytes(b"")),
         lambda path, note: path.write_bytes(path.read_bytes()[:-1] + b"x"),
-        lambda path, note: path.unlink(),
+        slow(lambda path, note: path.unlink()),
         lambda path, note: note.unlink(),
-        lambda path, note: note.write_text("{"),
-        lambda path, note: note.write_text("[]"),
-        lambda path, note: note.write_text("{}"),
+        slow(lambda path, note: note.write_text("{")),
+        slow(lambda path, note: note.write_text("[]")),
+        slow(lambda path, note: note.write_text("{}")),
     ],
 )
 def test_a_damaged_library_is_made_anew(tmp_path, compiler_script, damage):
@@ -243,6 +249,7 @@ def test_a_cache_that_can_only_be_read_serves(tmp_path, monkeypatch):
     assert library(answering(12), tmp_path) == path
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_the_folder_of_a_process_goes_with_it(tmp_path):
     (tmp_path / "temporary").mkdir()
@@ -360,6 +367,7 @@ def test_a_compiler_that_hangs_is_stopped_with_all_it_started(
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_ctrl_c_ends_the_compiler(tmp_path, compiler_script):
     started = tmp_path / "started"

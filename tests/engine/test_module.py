@@ -278,7 +278,7 @@ print("same")
 """
 
 
-@every_engine
+@pytest.mark.parametrize("engine", [pytest.param("eager", marks=pytest.mark.slow), "compiled"])
 def test_two_processes_share_their_gradients(engine, tmp_path):
     ranks = [
         subprocess.Popen(

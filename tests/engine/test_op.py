@@ -20,6 +20,16 @@ every_case = pytest.mark.parametrize(
     [(row, engine) for row in FORMS for engine in FAST],
     ids=lambda case: case if isinstance(case, str) else row_id(case),
 )
+# each form, and each engine
+some_cases = pytest.mark.parametrize(
+    ("row", "engine"),
+    [
+        pytest.param(row, engine, marks=[] if index == number else pytest.mark.slow)
+        for index, row in enumerate(FORMS)
+        for number, engine in enumerate(FAST)
+    ],
+    ids=lambda case: case if isinstance(case, str) else row_id(case),
+)
 
 
 def arguments(layer, *, save=True, num_steps=T):
@@ -38,7 +48,7 @@ def arguments(layer, *, save=True, num_steps=T):
     )
 
 
-@every_case
+@some_cases
 def test_torch_finds_nothing_wrong_with_it(row, engine):
     """Schema, fakes, autograd registration, and AOT autograd with sizes that are symbols."""
     layer = build(row, engine=engine)
@@ -49,7 +59,7 @@ def test_torch_finds_nothing_wrong_with_it(row, engine):
     opcheck(recurrence, given)
 
 
-@every_case
+@some_cases
 def test_torch_finds_nothing_wrong_with_its_backward(row, engine):
     layer = build(row, engine=engine)
     x, state, parameters, key, narrow, _ = arguments(layer)

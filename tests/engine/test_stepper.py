@@ -5,13 +5,13 @@ import torch
 
 from charlab.engine import as_layer
 
-from ..cells.table import CASES, B, H, I, T, build, case_id, random
+from ..cells.table import ONE_FORM_QUICK, B, H, I, T, build, case_id, random
 from .odd_cells import Peephole
 from .same import LSTM, every_engine, pair, random_state
 
 # of the compiled engine: weights as they stand for the few, packed ones for the many
 ROWS_OF_A_STEP = (1, 3, 4, 17)
-every_case = pytest.mark.parametrize(("row", "engine"), CASES, ids=case_id)
+every_case = pytest.mark.parametrize(("row", "engine"), ONE_FORM_QUICK, ids=case_id)
 
 
 def steps(layer, x_TBI, state):
@@ -33,8 +33,8 @@ def test_steps_equal_a_chunk(row, engine, num_rows):
 
 @every_engine
 @torch.inference_mode()
-def test_steps_of_a_cell_with_parameters_of_its_own(engine, tmp_path):
-    layer, reference = (as_layer(Peephole(I, H), one, tmp_path) for one in (engine, "reference"))
+def test_steps_of_a_cell_with_parameters_of_its_own(engine):
+    layer, reference = (as_layer(Peephole(I, H), one) for one in (engine, "reference"))
     reference.load_state_dict(layer.state_dict())
     x, state = random(T, B, I).float(), random_state(layer)
     expected = reference(x, state)[0]

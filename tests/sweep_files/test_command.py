@@ -136,6 +136,7 @@ def test_a_grid_runs_and_is_reported_by_cell(folder, capsys):
     assert row in again
 
 
+@pytest.mark.slow
 def test_a_grid_is_pruned_too(folder, capsys):
     parameters = {"group": {"value": "g"}, "optimizer.lr": {"values": [0.01, 0.02, 0.0001, 0.001]}}
     hyperband = {"type": "hyperband", "min_iter": 1, "eta": 2}
@@ -197,7 +198,7 @@ def test_two_sweeps_on_one_storage_share_its_trials(folder, storage):
 def test_a_job_that_fails_makes_the_exit_code_1(folder, capsys):
     pytest.importorskip("optuna")
     parameters = {"group": {"value": "g"}, "optimizer.lr": {**LR, "min": 0.01, "max": 5.0}}
-    make(folder, parameters=parameters)
+    make(folder, parameters=parameters, run_cap=2)
     exit_code, out, _ = told(capsys, "sweep.yaml", QUICK)
     assert exit_code == 1
     statuses = {read_record(run)["status"] for run in runs_of(folder)}

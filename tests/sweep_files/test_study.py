@@ -32,7 +32,7 @@ def rates(outcomes):
     return [float(value_of(outcome.job, "optimizer.lr")) for outcome in outcomes]
 
 
-@pytest.fixture(params=["file", "database"])
+@pytest.fixture(params=["file", pytest.param("database", marks=pytest.mark.slow)])
 def url(request, tmp_path):
     return None if request.param == "file" else f"sqlite:///{tmp_path / 'study.db'}"
 

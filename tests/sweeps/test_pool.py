@@ -90,7 +90,7 @@ def test_no_more_jobs_at_once_than_workers(tmp_path):
         num_jobs = None
 
         def __init__(self):
-            self.left = jobs_of(tmp_path, [{"steps": 2, "pause_s": 0.2}] * 5)
+            self.left = jobs_of(tmp_path, [{"steps": 2, "pause_s": 0.1}] * 4)
             self.num_running = 0
 
         def take(self):
@@ -104,8 +104,8 @@ def test_no_more_jobs_at_once_than_workers(tmp_path):
             self.num_running -= 1
 
     outcomes, _ = sweep(Watching(), workers=2)
-    assert endings(outcomes) == ["finished"] * 5
-    assert len(running) == 5 and max(running) == 2
+    assert endings(outcomes) == ["finished"] * 4
+    assert len(running) == 4 and max(running) == 2
 
 
 def test_a_source_that_waits_for_scores(tmp_path):
@@ -218,17 +218,18 @@ def test_jobs_of_one_name_in_two_folders_are_two(tmp_path):
 
 
 def test_two_sweeps_on_one_folder_run_nothing_twice(tmp_path):
-    options = [{"steps": 10, "pause_s": 0.03}] * 8
+    options = [{"steps": 5, "pause_s": 0.03}] * 4
     sweeps = [start_sweep(tmp_path, options, workers=2) for _ in range(2)]
     shown = [process.communicate(timeout=60)[0] for process in sweeps]
     assert [process.returncode for process in sweeps] == [0, 0], shown
     jobs = jobs_of(tmp_path, options)
-    assert [len(starts_of(job)) for job in jobs] == [1] * 8
+    assert [len(starts_of(job)) for job in jobs] == [1] * 4
     assert all(job.find().state == "finished" for job in jobs)
     for text in shown:
-        assert text.count("2.500 3.000") == 8  # each knows all scores
+        assert text.count("2.500 3.000") == 4  # each knows all scores
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_elsewhere_is_taken_over_when_its_process_dies(tmp_path):
     options = [{"steps": 40, "pause_s": 0.1}]
     (job,) = jobs_of(tmp_path, options)
@@ -245,7 +246,14 @@ def test_a_job_that_runs_elsewhere_is_taken_over_when_its_process_dies(tmp_path)
     assert len(starts) == 2 and starts[1]["step"] > 0
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "signum",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_lets_jobs_save_and_starts_no_other(tmp_path, signum):
     options = [{"steps": 400, "pause_s": 0.05}] * 3
     process = start_sweep(tmp_path, options, workers=2)
@@ -261,6 +269,7 @@ def test_a_signal_lets_jobs_save_and_starts_no_other(tmp_path, signum):
     assert "goes on where this one stopped" in shown
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_kills(tmp_path):
     options = [{"steps": 400, "pause_s": 0.1, "deaf": "yes"}]
     process = start_sweep(tmp_path, options, grace_s=60.0)
@@ -278,7 +287,7 @@ def test_a_second_interrupt_kills(tmp_path):
 
 def test_jobs_that_do_not_end_are_killed_after_the_grace(tmp_path):
     options = [{"steps": 400, "pause_s": 0.1, "deaf": "yes"}]
-    process = start_sweep(tmp_path, options, grace_s=1.0)
+    process = start_sweep(tmp_path, options, grace_s=0.5)
     (job,) = jobs_of(tmp_path, options)
     pid = wait_for(lambda: starts_of(job))[0]["pid"]
     process.send_signal(signal.SIGTERM)
@@ -287,6 +296,7 @@ def test_jobs_that_do_not_end_are_killed_after_the_grace(tmp_path):
     assert not is_alive(pid)
 
 
+@pytest.mark.slow
 def test_jobs_save_and_end_when_the_sweep_is_killed_and_go_on_after_that(tmp_path):
     options = [{"steps": 30, "pause_s": 0.1}, {"steps": 2}]
     process = start_sweep(tmp_path, options)
