@@ -31,10 +31,10 @@ def few_samples():
     if "torch" not in sys.modules:  # tests of what is light do not wait for it to be loaded
         yield
         return
-    from charlab import outcome
+    from charlab import sample_quality
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcome, "QUALITY_SAMPLES", 200)
+        patch.setattr(sample_quality, "QUALITY_SAMPLES", 200)
         yield
 
 

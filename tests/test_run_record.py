@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from charlab import cli, outcome
+from charlab import cli, sample_quality
 from charlab.config.schema_data import NamesConfig
 from charlab.data.names import read_names
 from charlab.restore import restore
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcome, "QUALITY_SAMPLES", ALL_SAMPLES)
+        patch.setattr(sample_quality, "QUALITY_SAMPLES", ALL_SAMPLES)
         exit_code, path = train(folder, "logger.csv.enabled=true")
     assert exit_code == 0
     return path
@@ -120,7 +120,7 @@ def test_best_is_the_lowest_validation(run):
 
 
 def test_eval_repeats_the_score_from_the_directory_alone(run, capsys, monkeypatch):
-    monkeypatch.setattr(outcome, "QUALITY_SAMPLES", ALL_SAMPLES)
+    monkeypatch.setattr(sample_quality, "QUALITY_SAMPLES", ALL_SAMPLES)
     assert cli.run(["eval", str(run), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     record = json.loads((run / "run.json").read_text())
