@@ -8,6 +8,7 @@ what is printed.
 import gzip
 import importlib.util
 import json
+import logging
 import os
 import re
 import shlex
@@ -135,7 +136,19 @@ def runs(place):
 
 
 @pytest.fixture
-def here(place, monkeypatch):
+def root_logger():
+    """As it was, afterwards: Hydra's --info has it write all that there is to a closed output."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+
+
+@pytest.fixture
+def here(place, monkeypatch, root_logger):
     """`place` as the working directory."""
     monkeypatch.chdir(place)
     monkeypatch.setenv("CHARLAB_CACHE", str(place / "cache"))

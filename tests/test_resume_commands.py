@@ -34,7 +34,7 @@ def saved_steps(folder, monkeypatch, *overrides):
             steps.append(checkpoint["global_step"])
         write_checkpoint(checkpoint, path)
 
-    monkeypatch.setattr("charlab.checkpoint.write_checkpoint", note)
+    monkeypatch.setattr("charlab.trainer.write_checkpoint", note)
     assert train(folder, "trainer.test=false", *overrides)[0] == 0
     return steps
 

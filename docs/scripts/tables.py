@@ -29,7 +29,7 @@ def cells_on_names(group: str) -> str:
             setting(variant.runs[0], "optimizer.lr"),
             setting(variant.runs[0], "model.dropout"),
             score(variant.val),
-            f"**{score(variant.test)}**",
+            _cell(of, variant),
             score(variant.test, 1 / BITS),
             f"{mean_of(run.score('test/nats_per_name') for run in variant.runs):.2f}",
             f"{mean_of(map(_best_at, variant.runs)):.0%}",
@@ -61,7 +61,7 @@ def cells_on_a_stream(group: str) -> str:
             f"{variant.state_size:,}",
             setting(variant.runs[0], "optimizer.lr"),
             score(variant.val),
-            f"**{score(variant.test)}**",
+            _cell(of, variant),
         )
         for variant in of.variants
     ]
