@@ -8,7 +8,7 @@ from tabular import table
 GROUPS = (
     *("tuning_names", "tuned_names", "tuning_kantrowitz", "tuned_kantrowitz"),
     *("tuning_enwik8_head", "tuned_enwik8_head", "tuned_stdlib"),
-    "notebook_padding",
+    *("notebook_padding", "notebook_enwik8_head"),
 )
 
 
