@@ -34,7 +34,7 @@ NOTEBOOK = (
 BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "overhead_names": ("overhead.py",),
     "overhead_notebook": ("overhead.py", "--blocks", "7", "--block-steps", "2", *NOTEBOOK),
-    "whole_step": ("whole_step.py", "--repeats", "6", *SMALL_SPLITS),
+    "whole_step": ("whole_step.py", "--repeats", "14", *SMALL_SPLITS),
     "data_path": ("data_path.py", "--steps", "8", *SMALL_SPLITS),
     "memory": ("memory.py",),
     "compare_many": ("compare_many.py", "--runs", "200"),
@@ -45,8 +45,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     # processor that does not have it takes a quarter of an hour for torch's layers
     "engine": (
         *("engine.py", "--repeats", "9", "--budget-s", "12", "--no-sides", NOTEBOOK_SHAPE),
-        *("--shapes", "128,32,64,64", "512,16,64,128", "128,32,128,256", "100,64,300,300"),
-        NOTEBOOK_SHAPE,
+        "--bf16-cells",  # none
     ),
 }
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy")

@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), metavar="T,B,I,H[xL][:bf16]")
     parser.add_argument("--cells", nargs="+", default=list(ENTRIES), choices=list(ENTRIES))
     parser.add_argument(
-        "--bf16-cells", nargs="+", default=list(ENTRIES), choices=list(ENTRIES), metavar="CELL"
+        "--bf16-cells", nargs="*", default=list(ENTRIES), choices=list(ENTRIES), metavar="CELL"
     )
     parser.add_argument(
         "--no-sides",

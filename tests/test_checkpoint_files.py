@@ -9,11 +9,7 @@ import pytest
 import torch
 
 from charlab import checkpoint
-from charlab.checkpoint import (
-    read_checkpoint,
-    settle_last,
-    write_checkpoint,
-)
+from charlab.checkpoint import read_checkpoint, settle_last, write_checkpoint
 from charlab.errors import CharlabError, UsageError
 from charlab.trainer import DurableCheckpointIO
 

@@ -13,7 +13,7 @@ from charlab.sweeps.search.space import Space
 from .running import ROOT
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
-NUM_SAMPLES = 10
+NUM_SAMPLES = 20
 every_file = pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 
 

@@ -52,7 +52,7 @@ BOTH = ("custom_gru", "gru")
 def notebook_enwik8(group: str) -> str:
     """Mean loss and seconds a batch by progress, then over the epoch, ours and the notebook's."""
     of = {run.cell: run for run in runs(group)}
-    parts = {cell: _parts(of[cell]) for cell in BOTH}
+    parts = {cell: _rows_with(of[cell], "train/loss") for cell in BOTH}
     lines = []
     first = 1
     for custom, built_in in zip(*(parts[cell] for cell in BOTH), strict=True):
@@ -83,10 +83,10 @@ def notebook_speed(group: str) -> str:
     )
 
 
-def _parts(run: RunFacts) -> list[Mapping[str, Any]]:
-    """A row for each part of the run: means over the steps since the row before."""
+def _rows_with(run: RunFacts, name: str) -> list[Mapping[str, Any]]:
+    """Those of train/loss are means over the steps since the row before."""
     lines = (run.path / "metrics.jsonl").read_bytes().splitlines()
-    return [row for row in rows.parsed(lines) if "train/loss" in row]
+    return [row for row in rows.parsed(lines) if name in row]
 
 
 def _nats_and_seconds(part: Mapping[str, Any]) -> tuple[str, str]:
@@ -94,9 +94,8 @@ def _nats_and_seconds(part: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _epoch_loss(run: RunFacts) -> float:
-    lines = (run.path / "metrics.jsonl").read_bytes().splitlines()
-    (loss,) = [row["epoch/loss"] for row in rows.parsed(lines) if "epoch/loss" in row]
-    return float(loss)
+    (row,) = _rows_with(run, "epoch/loss")
+    return float(row["epoch/loss"])
 
 
 def _batch_s(run: RunFacts) -> float:

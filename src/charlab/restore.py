@@ -20,7 +20,7 @@ from charlab.run_config import config_of_run
 from charlab.runs import Run, budget, read_record
 
 if TYPE_CHECKING:
-    # only Lightning knows its modules, and samples are drawn without Lightning
+    # it loads Lightning, which drawing samples does without
     from charlab.data.dataset import DataSet
 
 Which = Literal["best", "last"]

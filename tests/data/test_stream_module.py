@@ -16,7 +16,7 @@ from charlab.world import World
 
 from .streams import MODES, config, epoch, module, numbered, plain, side_by_side
 
-PROPERTY = settings(max_examples=25, deadline=None)
+PROPERTY = settings(max_examples=60, deadline=None)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ from torch.nn import functional
 from charlab.diagnostics import memory
 from charlab.diagnostics.memory import bits_by_position, grad_norm_by_lag, memory_steps
 
-from ..cells.table import CASES, ENGINES, case_id
+from ..cells.table import CASES, ENGINES, FIRST, case_id
 from ..engine import odd_cells
 from .making import LENGTHS, batch, model_of, model_of_class, unrolled
 
 # one form of each cell, under every engine; the slower ones of these in the slow tests alone
-FIRST = {row.cell: row for row, _ in reversed(CASES)}
 EACH = [
     pytest.param(row, engine, marks=[] if engine in ("auto", ENGINES[-1]) else pytest.mark.slow)
     for row, engine in CASES

@@ -319,7 +319,7 @@ changes = st.lists(st.tuples(st.integers(0, 500), st.booleans(), anything), max_
 
 @given(of_record=changes, of_config=changes)
 @settings(
-    max_examples=40,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

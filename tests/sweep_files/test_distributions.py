@@ -13,7 +13,7 @@ from optuna.study import create_study
 from charlab.sweeps.definition.parameters import KINDS, read_parameters
 from charlab.sweeps.definition.quantiles import beta_cdf, beta_quantile, normal_quantile
 
-NUM_DRAWS = 800
+NUM_DRAWS = 1500
 # Of each distribution some parameters, and how Python draws from it.
 DRAWN = [
     ({"distribution": "uniform", "min": -1, "max": 2.5}, lambda r: r.uniform(-1, 2.5)),

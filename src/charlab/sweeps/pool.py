@@ -60,9 +60,9 @@ def run_sweep(
     Raises UsageError where there are fewer GPUs than a job is to have.
     """
     shares = Shares(options.workers, options.gpus_per_job, visible_gpus())
-    jobs = "" if source.num_jobs is None else f"{source.num_jobs:,} jobs, "
-    jobs = "1 job, " if source.num_jobs == 1 else jobs
-    console.print(f"{jobs}{options.workers} at a time{shares.words}", markup=False)
+    jobs = "job" if source.num_jobs == 1 else "jobs"
+    num = "" if source.num_jobs is None else f"{source.num_jobs:,} {jobs}, "
+    console.print(f"{num}{options.workers} at a time{shares.words}", markup=False)
     with Processes().passing_signals() as processes:
         pool = _Pool(source, command, options, shares, processes, view_for(console), grace_s)
         pool.run()
