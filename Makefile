@@ -1,4 +1,6 @@
 # What needs .venv makes it, and installs what is missing or out of date.
+# with it each process of the tests compiles all of charlab anew
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 

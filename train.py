@@ -44,8 +44,8 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     from charlab.data.report import ConsoleReport
     from charlab.lit import CharLitModule
     from charlab.loggers import build_loggers, check_loggers
-    from charlab.memory import peak_memory
-    from charlab.model import build_model
+    from charlab.memory import check_fits, peak_memory
+    from charlab.model import build_model, params_of
     from charlab.outcome import final_scores, recorded
     from charlab.restore import open_run
     from charlab.sample_quality import sample_quality
@@ -68,9 +68,11 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     if rank.world.is_first:
         check_loggers(config.logger)
     data = build_dataset(config.data, config.seed, cache, rank.world, report)
+    where = where_it_runs(config.trainer)
+    check_fits(params_of(config.model, len(data.vocabulary)), config, *where)
     model = build_model(config.model, len(data.vocabulary), config.seed, cache)
     prepare_process(config, model.record["hidden_size"])
-    notices = model.settle(*where_it_runs(config.trainer))
+    notices = model.settle(*where)
     batches = data.module.train_dataloader()
     total_steps = num_steps(config.trainer, len(batches))
     signals = EndingSignals(is_over=lambda: rank.is_over)
@@ -113,6 +115,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
             rank,
             signals,
             vocab_size=len(data.vocabulary),
+            unit=data.unit,
             total_steps=total_steps,
         )
         with process_group(rank, config.trainer):

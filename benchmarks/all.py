@@ -8,7 +8,6 @@ fails leaves the file as it was, the others go on, and the exit code is 1.
 
 import argparse
 import importlib.metadata
-import os
 import platform
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 import figures
 
 from charlab.cores import num_cores
+from charlab.memory import GIB, memory_bytes
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / "docs" / "results" / "speed"
@@ -56,16 +56,12 @@ def machine() -> dict[str, object]:
     return {
         "processor": figures.processor_name(),
         "cores": num_cores(),
-        "memory_gib": round(memory_bytes() / 2**30, 1),
+        "memory_gib": round(memory_bytes() / GIB, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-def memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def run(name: str, folder: Path) -> bool:

@@ -160,6 +160,7 @@ def measure(
         Rank(World(), None),
         EndingSignals(),
         vocab_size=len(data.vocabulary),
+        unit=data.unit,
         total_steps=total_steps,
     )
     turns = TakingTurns(BareLoop(config, data, total_steps), clock, block_steps)

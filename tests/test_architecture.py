@@ -67,6 +67,7 @@ MAY_IMPORT = {
     "grace": [],
     "ranks": ["errors", "grace", "world", "exchange", "runs"],
     "cores": [],
+    "memory": ["errors", "config.schema"],
     "launch": ["cores", "grace", "exchange", "processes", "ranks", "runs"],
     "picture": ["errors"],
     "data": ["types", "errors", "files", "picture", "world", "config.schema_data"],

@@ -53,7 +53,7 @@ def test_a_claim_is_held_until_it_is_released(tmp_path):
     assert holder_of(tmp_path) == this_process()
     with pytest.raises(Held) as caught:
         Claim(tmp_path)
-    assert str(caught.value) == f"{tmp_path} is held by {this_process()}"
+    assert caught.value.what == f"{tmp_path} is held by {this_process()}"
     assert f"process {os.getpid()} on " in str(caught.value)
     assert caught.value.exit_code == 75
     claim.release()
@@ -278,7 +278,7 @@ def test_once_leaves_a_run_to_the_process_that_has_it(tmp_path):
     (run,) = made(tmp_path, None)
     with pytest.raises(Held) as caught:
         choice(tmp_path, once=True)
-    assert str(caught.value) == f"{run.path} is held by {this_process()}"
+    assert caught.value.what == f"{run.path} is held by {this_process()}"
     run.release()
 
 
@@ -288,9 +288,8 @@ def test_once_does_not_try_again_what_failed(tmp_path, status):
     with pytest.raises(CharlabError) as caught:
         choice(tmp_path, once=True)
     assert caught.value.exit_code == 1
-    assert str(caught.value) == (
-        f"{status} before: {run.path}: why (--retry-failed tries it again)"
-    )
+    assert caught.value.what == f"{status} before: {run.path}: why"
+    assert caught.value.hint == "--retry-failed, which tries it again"
     assert choice(tmp_path, once=True, retry_failed=True) is None
 
 

@@ -66,6 +66,14 @@ def test_runs_without_files_of_wandb_are_told(tmp_path):
     assert "other names no runs" in done.stderr
 
 
+def test_it_needs_a_terminal(tmp_path):
+    run_of(tmp_path, "b", "lstm-1xh8", ("run", "20260102_000000", "x"))
+    done = subprocess.run([CHARLAB, "leet"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the dashboard needs a terminal" in done.stderr
+    assert "try       charlab runs" in done.stderr
+
+
 def test_where_there_are_no_runs_it_says_so(tmp_path):
     (tmp_path / "elsewhere" / "empty").mkdir(parents=True)
     words = [CHARLAB, "leet", "--root", "elsewhere"]

@@ -7,7 +7,7 @@ import pytest
 from charlab.cells import CELLS
 from charlab.config.schema import SCHEMAS, ModelConfig
 from charlab.errors import UsageError
-from charlab.model import build_model, cell_options
+from charlab.model import build_model, cell_options, params_of
 
 from .cells.table import ROWS
 
@@ -95,3 +95,18 @@ def test_match_params_below_one_hidden_unit_says_what_is_possible():
     ]
     config.match_params = smallest
     assert build_model(config, V, 0).num_params == smallest
+
+
+@pytest.mark.parametrize(("layers", "norm", "tied"), [(3, False, False), (7, True, True)])
+def test_many_layers_are_counted_without_making_them(layers, norm, tied):
+    options = {"num_layers": layers, "layer_norm": norm, "tie_weights": tied}
+    config = config_of("custom_lstm", hidden_size=H, embedding_size=E, **options)
+    expected = num_params("custom_lstm", H, layers=layers, norm=norm, tied=tied)
+    assert params_of(config, V) == expected == build_model(config, V, 0).num_params
+
+
+def test_the_largest_model_that_can_be_asked_for_is_counted():
+    """The recurrent product of a layer has a million rows and columns, its input one the same."""
+    size = 10**6
+    config = config_of("rnn", hidden_size=size, embedding_size=size, num_layers=1000)
+    assert params_of(config, V) == num_params("rnn", size, e=size, layers=1000) > 10**15

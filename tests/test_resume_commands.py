@@ -101,7 +101,7 @@ def test_of_two_at_the_same_time_one_runs(tmp_path):
     assert codes == [0, 75]
     run = jobs[0].run
     assert held.startswith(f"error: {run} is held by process ")
-    assert len(held.splitlines()) == 1
+    assert held.splitlines()[1:] == ["  try       charlab runs --watch, which follows it"]
 
 
 def test_once_is_once(tmp_path):
@@ -136,8 +136,9 @@ def test_once_counts_a_failure_too(tmp_path, capsys):
     capsys.readouterr()
     assert train(tmp_path, *diverges) == (1, run)
     out, err = capsys.readouterr()
-    assert (out, len(err.splitlines())) == ("", 1)
-    assert err.startswith(f"error: failed before: {run}: TrainingDiverged: training diverged")
+    first, *others = err.splitlines()
+    assert (out, others) == ("", ["  try       --retry-failed, which tries it again"])
+    assert first.startswith(f"error: failed before: {run}: TrainingDiverged: training diverged")
     exit_code, again = train(tmp_path, *diverges, "--retry-failed")
     assert (exit_code, again.name) == (3, f"{run.name}-2")
     assert train(tmp_path, "--retry-failed")[0] == 2
@@ -152,6 +153,18 @@ def test_a_run_that_must_go_on_needs_an_interrupted_one(tmp_path, whole_dropout,
     assert go(tmp_path, "dropout", must) == 0
     assert list(differences(whole_dropout, results(only_run(tmp_path)))) == []
     assert go(tmp_path, "dropout", must) == 2
+
+
+def test_of_two_interrupted_runs_the_newer_goes_on_and_the_other_is_named(tmp_path):
+    assert go(tmp_path, "names", blow=Blow(STEP, 7, TERM)) == 130
+    older = only_run(tmp_path)
+    assert go(tmp_path, "names", "resume=never", blow=Blow(STEP, 7, TERM)) == 130
+    assert "interrupted too" not in (tmp_path / "log.txt").read_text()
+    assert go(tmp_path, "names") == 0
+    assert read_record(older.with_name(f"{older.name}-2"))["status"] == "finished"
+    assert read_record(older)["status"] == "preempted"
+    said = " ".join((tmp_path / "log.txt").read_text().split())
+    assert f"interrupted too: charlab resume {older}" in said
 
 
 def test_checkpoints_hold_plain_containers_and_tensors_alone(tmp_path):

@@ -98,12 +98,15 @@ def test_dynamic_evaluation_is_a_number_of_its_own(chars_run, capsys):
     assert still["val/dynamic_bpc"] == pytest.approx(plain["val/bpc"], abs=1e-6)
 
 
-def test_dynamic_evaluation_of_names_is_refused(tmp_path, capsys):
+def test_what_is_for_streams_is_refused_for_names(tmp_path, capsys):
     _, run = train(tmp_path, "trainer.max_steps=10")
-    assert cli.run(["eval", str(run), "--dynamic"]) == 2
-    assert "dynamic evaluation needs one long text" in capsys.readouterr().err
-    assert cli.run(["eval", str(run), "--lanes", "2"]) == 2
-    assert "data.eval_lanes is not an option of this data" in capsys.readouterr().err
+    capsys.readouterr()
+    for words in (["--dynamic"], ["--lanes", "2"], ["--window", "7"]):
+        assert cli.run(["eval", str(run), *words]) == 2
+        told = capsys.readouterr().err
+        assert f"{words[0]} goes with one long text" in told
+        assert "got       a run on data=names" in told
+        assert f"try       charlab eval {run}\n" in told
 
 
 def test_samples_continue_prompts_as_they_are(chars_run, capsys):
@@ -114,6 +117,11 @@ def test_samples_continue_prompts_as_they_are(chars_run, capsys):
     told = capsys.readouterr().err
     assert "'x' does not occur in the training data" in told
     assert "'Ω' does not occur" in told
+    assert cli.run(["sample", str(chars_run), "-n", "2", "--max-length", "200"]) == 0
+    first, second = capsys.readouterr().out.removeprefix("--- 1 of 2\n").split("\n--- 2 of 2\n")
+    assert (len(first), len(second)) == (200, 201)  # with the end of its last line
+    assert cli.run(["sample", str(chars_run), "-n", "1"]) == 0
+    assert "--- " not in capsys.readouterr().out
     drawn = rows(chars_run / "samples.jsonl")
     assert {row["prompt"] for row in drawn} == {"", " Trump"}
     assert all(len(row["text"]) == len(row["prompt"]) + 30 for row in drawn)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 CELLS = ("gru", "custom_gru", "lstm", "rnn")
 STREAMS = ("tuned_enwik8_head", "tuned_stdlib")
-COLOUR = {cell: COLOURS[number][0] for number, cell in enumerate(CELLS)}
+# as the page of `charlab compare` has them, which goes by the alphabet
+COLOUR = {cell: COLOURS[number][0] for number, cell in enumerate(sorted(CELLS))}
 
 
 def draw_answer(path: Path) -> None:

@@ -21,6 +21,7 @@ from charlab.leet import leet_command
 from charlab.listing.command import runs_command
 from charlab.plot.command import plot_command
 from charlab.resume_command import resume_command
+from charlab.run_config import check_stream
 from charlab.sweeps.command import sweep_command
 from charlab.wandb_report import wandb_report_command
 
@@ -101,7 +102,9 @@ def charlab_command() -> None:
     help="The same seed draws the same samples.",
 )
 @CHECKPOINT
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line, each character as drawn."
+)
 def sample_command(
     run: Path,
     overrides: Sequence[str],
@@ -146,9 +149,12 @@ def sample_command(
         for one in drawn:
             click.echo(json.dumps(vars(one), ensure_ascii=False))
         return
-    texts = [terminal.harmless(one.text) if sys.stdout.isatty() else one.text for one in drawn]
-    # texts of several lines have an empty one between them
-    click.echo(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts))
+    # names end by themselves; stretches of a text have lines of their own, so something parts them
+    is_parted = restored.vocabulary.eos_id is None and len(drawn) > 1
+    for number, one in enumerate(drawn, 1):
+        if is_parted:
+            click.echo(f"--- {number} of {len(drawn)}")
+        click.echo(terminal.harmless(one.text))
 
 
 @charlab_command.command("eval", short_help="The exact score of a trained run.")
@@ -199,6 +205,11 @@ def eval_command(
 
     It does not depend on lanes and window beyond 0.001 bits, nor on the batch size.
     """
+    if not dynamic and (dynamic_lr, dynamic_decay) != (None, None):
+        raise click.UsageError("--dynamic-lr and --dynamic-decay go with --dynamic")
+    flags = {"--lanes": lanes, "--window": window, "--dynamic": dynamic or None}
+    if given := [flag for flag, value in flags.items() if value is not None]:
+        check_stream(run, overrides, given[0])
     from charlab import screen
     from charlab.data.report import ConsoleReport, SilentReport
     from charlab.dynamic import DynamicSettings
@@ -206,8 +217,6 @@ def eval_command(
 
     wanted = {"data.eval_lanes": lanes, "data.eval_window": window}
     more = [f"{name}={value}" for name, value in wanted.items() if value is not None]
-    if not dynamic and (dynamic_lr, dynamic_decay) != (None, None):
-        raise click.UsageError("--dynamic-lr and --dynamic-decay go with --dynamic")
     tuned = DynamicSettings()
     settings = DynamicSettings(
         lr=tuned.lr if dynamic_lr is None else dynamic_lr,

@@ -50,6 +50,9 @@ class Held(CharlabError):
 
     exit_code = 75
 
+    def __init__(self, what: str) -> None:
+        super().__init__(what, hint="charlab runs --watch, which follows it")
+
 
 class CannotWrite(CharlabError):
     """A file of a run cannot be written: a full disk, a broken one, a folder without permission.
@@ -63,6 +66,18 @@ class CannotWrite(CharlabError):
             expected="a folder that can be written, on a disk with room",
             got=error.strerror or str(error),
             hint="the same command again, once there is room: it goes on from the last checkpoint",
+        )
+
+
+class OutOfMemory(CharlabError):
+    """The memory of the GPU or of the machine is too small for a run. Exit code 1."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(
+            "out of memory",
+            expected="memory for the model, and for each step of a window and each row of a batch",
+            got=told,
+            hint="a smaller data.batch_size, data.seq_len or model.hidden_size",
         )
 
 

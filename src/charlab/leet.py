@@ -30,6 +30,13 @@ def leet_command(words: Sequence[str], root: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="charlab-leet-") as folder:
         if link_runs(found, Path(folder)) == 0:
             raise _nothing_to_show(sum((run / "run.json").exists() for run in found))
+        if not sys.stdout.isatty():
+            raise UsageError(
+                "the dashboard needs a terminal",
+                expected="an output that it can draw on",
+                got="a file or a pipe",
+                hint="charlab runs",
+            )
         sys.exit(subprocess.run([sys.executable, "-m", "wandb", "leet", folder]).returncode)
 
 

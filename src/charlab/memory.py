@@ -1,10 +1,19 @@
-"""The most memory that this process has had so far."""
+"""Memory: what a process has had, what a model needs, and what to say where there is none."""
 
+import os
 import resource
 import sys
 from pathlib import Path
 
 import torch
+
+from charlab.config.schema import Config
+from charlab.errors import CharlabError, OutOfMemory, UsageError
+
+GIB = 2**30
+TENSORS_PER_PARAM = 4  # the weight, its gradient, and two means of Adam's
+# Torch has no class of its own for main memory that it did not get.
+REFUSED_BY_SYSTEM = ("can't allocate memory", "not enough memory")
 
 
 def peak_memory(device: torch.device) -> dict[str, int | None]:
@@ -26,3 +35,44 @@ def _peak_resident_bytes() -> int:
     # not ru_maxrss, which on Linux is at least what the parent had when it started this process
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
+
+
+def memory_bytes() -> int:
+    """Main memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_fits(num_params: int, config: Config, device_type: str, dtype: torch.dtype) -> None:
+    """Raises UsageError where training takes more memory than there is, for the parameters alone.
+
+    device_type, dtype: as `trainer.where_it_runs` has them.
+    """
+    needed = num_params * TENSORS_PER_PARAM * dtype.itemsize
+    num_processes = config.trainer.devices
+    if device_type == "cuda":
+        there, where = torch.cuda.get_device_properties(0).total_memory, " on a GPU"
+    else:  # each process has a model of its own
+        there = memory_bytes() // num_processes
+        where = f" for each of {num_processes} processes" if num_processes > 1 else ""
+    if needed <= there:
+        return
+    model = config.model
+    option = "model.hidden_size" if model.match_params is None else "model.match_params"
+    value = model.hidden_size if model.match_params is None else model.match_params
+    raise UsageError(
+        f"a model of {num_params:,} parameters does not fit into memory",
+        expected=f"at most {there // (TENSORS_PER_PARAM * dtype.itemsize):,} parameters: training "
+        f"keeps {TENSORS_PER_PARAM} numbers for each, and there are {there / GIB:.1f} GiB{where}",
+        got=f"{option}={value}, {needed / GIB:,.1f} GiB",
+        hint=f"a smaller {option}",
+        option=option,
+    )
+
+
+def out_of_memory(error: BaseException) -> CharlabError | None:
+    """What to say of an error of torch's that means so; None for other errors."""
+    is_meant = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in REFUSED_BY_SYSTEM)
+    )
+    told = str(error).strip() or "no room for an object"
+    return OutOfMemory(told.splitlines()[0]) if is_meant else None

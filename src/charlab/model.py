@@ -199,14 +199,10 @@ def build_model(
 
 
 def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> int:
-    """The hidden size whose model has the number of parameters nearest to num_params.
-
-    Counts parameters of real models (without storage), so it holds for every cell and option.
-    """
+    """The hidden size whose model has the number of parameters nearest to num_params."""
 
     def count(hidden_size: int) -> int:
-        with torch.device("meta"):
-            return _assemble(config, vocab_size, hidden_size).num_params
+        return count_params(config, vocab_size, hidden_size)
 
     def rising(hidden_size: int) -> int:
         # tied weights need no projection where hidden_size == embedding_size: a dip in the count
@@ -231,6 +227,30 @@ def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> 
         low, high = (middle, high) if rising(middle) < num_params else (low, middle)
     candidates = (low, high, config.embedding_size)
     return min(candidates, key=lambda size: abs(count(size) - num_params))
+
+
+def params_of(config: ModelConfig, vocab_size: int) -> int:
+    """Parameters of the model of a configuration; those it is to have, where it says so."""
+    if config.match_params is not None:
+        return round(config.match_params)
+    return count_params(config, vocab_size, config.hidden_size)
+
+
+def count_params(config: ModelConfig, vocab_size: int, hidden_size: int) -> int:
+    """Parameters of the model with that hidden size.
+
+    Counts those of real models without storage, so it holds for every cell and option.
+    """
+
+    def count(num_layers: int) -> int:
+        of_few = dataclasses.replace(config, num_layers=num_layers)
+        with torch.device("meta"):
+            return _assemble(of_few, vocab_size, hidden_size).num_params
+
+    if config.num_layers <= 2:
+        return count(config.num_layers)
+    # all layers but the first are alike
+    return count(1) + (config.num_layers - 1) * (count(2) - count(1))
 
 
 def _assemble(

@@ -14,6 +14,7 @@ from charlab.config.schema_output import WandbConfig
 from charlab.data.dataset import DataSet
 from charlab.errors import CannotWrite, Held, Interrupted
 from charlab.lit import CharLitModule
+from charlab.memory import out_of_memory
 from charlab.plot import draw
 from charlab.runs import Run
 from charlab.stopping import EndingSignals
@@ -28,8 +29,8 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[Tracking]:
     """Whatever happens inside, run.json and W&B say how the run ended.
 
-    Raises Interrupted for signals that end a process, CannotWrite where the disk is the reason;
-    other errors go on.
+    Raises Interrupted for signals that end a process, CannotWrite or OutOfMemory where the disk or
+    the memory is the reason; other errors go on.
     """
     tracking: Tracking | None = None
     with signals.handled():
@@ -44,6 +45,7 @@ def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[
             signals.ignore()
             if isinstance(error, OSError) and error.errno in DISK:
                 error = CannotWrite(Path(error.filename or run.path), error)
+            error = out_of_memory(error) or error
             is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
             goes_on = is_interrupt or isinstance(error, CannotWrite)
             if not isinstance(error, Held):  # then the run is another's

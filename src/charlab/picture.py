@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COLOURS = ("#4c78a8", "#e07b39")
 GREY, LIGHT_GREY = "#555555", "#e4e4e4"
 WIDTH_IN, HEIGHT_IN, DPI = 8.0, 4.5, 150
+MOST_LETTERS = 72  # above axes of that width
 
 
 def new_figure(width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> "Figure":
@@ -28,7 +29,9 @@ def new_figure(width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN) -> "Fig
 
 
 def style(axes: "Axes", title: str, remark: str = "") -> None:
-    """Give axes the look, a title, and a remark at its right."""
+    """Give axes the look, a title, and a remark at its right, below it where both are long."""
+    if len(title) + len(remark) > MOST_LETTERS and remark:
+        title += "\n"
     # parse_math: a "$" in the name of a file is no formula.
     axes.set_title(title, loc="left", parse_math=False)
     axes.set_title(remark, loc="right", fontsize=10, color=GREY, parse_math=False)

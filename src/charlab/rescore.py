@@ -14,7 +14,6 @@ from charlab.data.report import Progress, Report
 from charlab.data.splits import Split
 from charlab.data.stream_module import StreamDataModule
 from charlab.dynamic import DynamicSettings, dynamic_evaluate, gradient_statistics
-from charlab.errors import UsageError
 from charlab.evaluation import evaluate
 from charlab.metrics import scores
 from charlab.restore import Restored, Which, check_same_data, restore
@@ -47,18 +46,10 @@ def rescore(
 ) -> Rescored:
     """The exact scores of a checkpoint; with `dynamic`, that of dynamic evaluation beside them.
 
-    Raises UsageError where the run or its data are unusable, or dynamic evaluation is asked for on
-    data that are not one text.
+    Dynamic evaluation is for streams. Raises UsageError where the run or its data are unusable.
     """
     restored = restore(run, overrides, checkpoint)
     config = restored.config
-    if dynamic is not None and not isinstance(config.data, StreamConfig):
-        raise UsageError(
-            "dynamic evaluation needs one long text to learn from",
-            expected="a run on enwik8, enwik8_chars, text or python_stdlib",
-            got=f"a run on data={config.data.name}",
-            option="--dynamic",
-        )
     data = build_dataset(config.data, config.seed, Path(config.paths.cache), World(), report)
     check_same_data(restored.record, data)
     batches = data.module.eval_dataloader(split)

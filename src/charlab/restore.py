@@ -15,7 +15,7 @@ from charlab.errors import UsageError
 from charlab.model import CharModel, build_model
 from charlab.provenance import changes
 from charlab.ranks import Rank
-from charlab.resume import Asked, begun
+from charlab.resume import Asked, begun, left_alone
 from charlab.run_config import config_of_run
 from charlab.runs import Run, budget, read_record
 
@@ -105,6 +105,9 @@ def open_run(
                     "a run of this length"
                 )
             notes.append(f"goes on with {run.path.name} from step {step or 0:,}")
+            if asked.run is None:
+                others = left_alone(config, run.path)
+                notes += [f"interrupted too: charlab resume {other}" for other in others]
             if changed and step:
                 what = " and ".join(changed)
                 notes.append(f"changed meanwhile: {what}; resume=never begins anew")
@@ -134,6 +137,7 @@ def _check_extension(run: Run, step: int | None, total_steps: int) -> None:
             "the run has had that budget",
             expected=f"more than the {had:,} steps that it has done, or is to do",
             got=f"{total_steps:,} steps",
+            hint=f"trainer.max_steps=N with N above {had}",
             option="trainer.max_steps",
         )
 

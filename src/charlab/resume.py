@@ -49,7 +49,8 @@ def chosen(config: Mapping[str, Any], asked: Asked) -> Found | None:
         if found is not None and found.state != "interrupted" and not asked.retry_failed:
             why = str(found.record.get("error") or "").partition("\n")[0]
             raise CharlabError(
-                f"{found.state} before: {found.path}: {why} (--retry-failed tries it again)"
+                f"{found.state} before: {found.path}: {why}",
+                hint="--retry-failed, which tries it again",
             )
     interrupted = [run for run in runs_of(folder, name) if run.state == "interrupted"]
     if interrupted and config["resume"] != "never":
@@ -64,6 +65,13 @@ def chosen(config: Mapping[str, Any], asked: Asked) -> Found | None:
             option="resume",
         )
     return None
+
+
+def left_alone(config: Mapping[str, Any], run: Path) -> list[Path]:
+    """Interrupted runs of the same configuration as `run`, which goes on, beside it."""
+    found = runs_of(_folder(config), run_name(config))
+    others = [one.path for one in found if one.state == "interrupted"]
+    return [path for path in others if path.resolve() != run.resolve()]
 
 
 def _named(path: Path, extends: bool) -> Found:

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from charlab.config.load import load_config
+from charlab.config.schema_data import StreamConfig
 from charlab.errors import UsageError
 from charlab.run_names import NOT_HASHED, is_among
 from charlab.runs import BUDGET, budget, read_record
@@ -28,6 +29,19 @@ def config_of_run(path: Path, overrides: Sequence[str]) -> DictConfig:
             with read_write(config):
                 config.data.path = recorded  # the other may be relative, and the run made elsewhere
     return config
+
+
+def check_stream(path: Path, overrides: Sequence[str], flag: str) -> None:
+    """Raises UsageError where a run is not on one long text, which the flag is about."""
+    data = config_of_run(path, overrides).data
+    if not issubclass(OmegaConf.get_type(data) or object, StreamConfig):
+        raise UsageError(
+            f"{flag} goes with one long text",
+            expected="a run on enwik8, enwik8_chars, text or python_stdlib",
+            got=f"a run on data={data.name}, whose items are scored one by one",
+            hint=f"charlab eval {path}",
+            option=flag,
+        )
 
 
 def config_to_go_on(path: Path, overrides: Sequence[str]) -> tuple[DictConfig, bool]:
@@ -77,6 +91,7 @@ def _check_budget(config: DictConfig, num_steps: int | None) -> None:
             "the run has had that budget",
             expected=f"more than the {num_steps:,} steps that it has done",
             got=f"trainer.max_steps={max_steps}",
+            hint=f"trainer.max_steps=N with N above {num_steps}",
             option="trainer.max_steps",
         )
     if config.trainer.max_steps is None and config.trainer.max_epochs is None:
@@ -84,5 +99,6 @@ def _check_budget(config: DictConfig, num_steps: int | None) -> None:
             "a run needs a budget",
             expected="trainer.max_steps=N or trainer.max_epochs=N",
             got="neither",
+            hint="trainer.max_epochs=N",
             option="trainer.max_steps",
         )

@@ -125,7 +125,8 @@ def _budget(config: Config, data: DataSet, total_steps: int) -> str:
     if isinstance(config.data, StreamConfig):
         rest = data.record["left_out_of_an_epoch"]
         text += f", {rest:,} {data.unit}s of an epoch left out" if rest else ""
-    return f"{text} = {total_steps / len(batches):.1f} epochs"
+    num_epochs = total_steps / len(batches)
+    return f"{text} = {num_epochs:{'.1f' if num_epochs >= 1 else '.2g'}} epochs"
 
 
 def device_name(trainer: Trainer) -> str:

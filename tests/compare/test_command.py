@@ -273,8 +273,27 @@ def test_more_seeds_are_a_command_that_can_be_typed(capsys, tmp_path):
     (place,) = (n for n, line in enumerate(lines) if "more seeds of gru and lstm" in line)
     needed = int(re.search(r"about (\d+) seeds", out).group(1))
     seeds = ",".join(str(3 + n) for n in range(min(10, needed - 3)))
-    expected = f"train.py -m model=gru,lstm group=cells model.match_params=75000 seed={seeds}"
-    assert lines[place + 1].endswith(expected)
+    shared = f"group=cells model.match_params=75000 paths.runs={tmp_path}"
+    assert lines[place + 1].endswith(f"train.py -m model=gru,lstm {shared} seed={seeds}")
+
+
+def test_more_seeds_go_where_the_compared_ones_are(capsys, tmp_path, monkeypatch):
+    """Nothing is said of folders where that is the usual one, or where no option leads there."""
+    for cell, test in (("gru", 3.28), ("lstm", 3.29)):
+        typed = ["train.py", f"experiment=mine_{cell}", "group=cells", "paths.runs=old", "seed=0"]
+        make_run(tmp_path / "runs", cell, test=test, record={"command": typed})
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = told(capsys)
+    for cell in ("gru", "lstm"):
+        place = out.splitlines().index(f"  # 4 more seeds of {cell}")
+        command = f"train.py -m experiment=mine_{cell} group=cells seed=1,2,3,4"
+        assert out.splitlines()[place + 1].endswith(command)
+    (tmp_path / "runs").rename(tmp_path / "kept")
+    _, out, _ = told(capsys, "kept/cells")
+    assert "-m experiment=mine_gru group=cells paths.runs=kept seed=1,2,3,4" in out
+    (tmp_path / "kept" / "cells").rename(tmp_path / "kept" / "others")
+    _, out, _ = told(capsys, "kept/others")
+    assert "seed=" not in out
 
 
 def test_more_seeds_of_a_run_that_was_extended_have_its_budget(capsys, tmp_path):
@@ -285,8 +304,8 @@ def test_more_seeds_of_a_run_that_was_extended_have_its_budget(capsys, tmp_path)
         make_run(tmp_path, cell, test=test, record=record)
     _, out, _ = told(capsys, tmp_path)
     (line,) = {line for line in out.splitlines() if "seed=" in line}
-    expected = "train.py -m trainer.max_steps=3488 trainer.max_epochs=null seed=1,2,3,4"
-    assert line.endswith(expected)
+    expected = "train.py -m trainer.max_steps=3488 trainer.max_epochs=null "
+    assert line.endswith(f"{expected}paths.runs={tmp_path} seed=1,2,3,4")
 
 
 @pytest.mark.parametrize("typed", [None, [], ["charlab", "resume", "x"]])

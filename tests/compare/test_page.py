@@ -291,7 +291,7 @@ def test_the_headline_names_those_that_are_too_close_or_counts_them(tmp_path):
     scores = {"gru": [3.28, 3.30], "lstm": [3.281, 3.302], "rnn": [3.282, 3.295]}
     assert "Too close to call among rnn, gru and lstm: " in headline_of(tmp_path / "a", scores)[0]
     more = scores | {"custom_gru": [3.279, 3.305], "mlstm": [3.285, 3.3]}
-    assert "Too close to call among 5 of 5: " in headline_of(tmp_path / "b", more)[0]
+    assert "Too close to call among all 5: " in headline_of(tmp_path / "b", more)[0]
 
 
 def test_the_headline_says_where_the_lowest_mean_loses_seed_by_seed(tmp_path):

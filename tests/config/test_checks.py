@@ -50,14 +50,17 @@ RANGED = [
 
 def beyond(limits, is_int):
     """Values just outside each limit."""
-    step = 1 if is_int else 1e-9
+
+    def step(limit):
+        return 1 if is_int else 1e-9 * max(1, abs(limit))
+
     values = []
     if "ge" in limits:
-        values.append(limits["ge"] - step)
+        values.append(limits["ge"] - step(limits["ge"]))
     if "gt" in limits:
         values.append(limits["gt"])
     if "le" in limits:
-        values.append(limits["le"] + step)
+        values.append(limits["le"] + step(limits["le"]))
     if "lt" in limits:
         values.append(limits["lt"])
     if "choices" in limits:

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from charlab.cells import CELLS
 from charlab.config.compose import Composer
-from charlab.config.load import FORMER, load_config, to_container
+from charlab.config.load import FORMER, load_config, load_data, to_container
 from charlab.config.schema import SCHEMAS
 from charlab.errors import UsageError
 
@@ -73,7 +73,18 @@ def test_overrides(default_path):
     [
         ("model.hiden_size=3", ["did you mean model.hidden_size?", "model.hiden_size=3"]),
         ("batch_size=3", ["did you mean data.batch_size?"]),
-        ("model.reset=after", ["not an option of this model", "model=custom_gru"]),
+        (
+            "model.reset=after",
+            [
+                "not an option of this model",
+                "model=custom_gru",
+                "leave it out: the run has model=gru",
+            ],
+        ),
+        (
+            "data.seq_len=3",
+            ["data.seq_len is not an option of this data", "the run has data=names"],
+        ),
         ("optimizer.lr=abc", ["optimizer.lr cannot be 'abc'", "a number > 0"]),
         ("data.batch_size=0", ["data.batch_size cannot be 0", "a whole number >= 1"]),
         ("data.batch_size=", ["data.batch_size cannot be"]),
@@ -177,3 +188,24 @@ def test_to_container_holds_plain_values_alone(default_path):
     container = to_container(load_config(default_path))
     walk(container)
     assert container["group"] == "names"
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        (
+            "data.seq_len=3",
+            ["not an option of this data", "try       charlab data enwik8 data.seq_len=3"],
+        ),
+        (
+            "model.hidden_size=3",
+            ["model.hidden_size is not about a data set", "data.* and paths.*"],
+        ),
+        ("data.seqlen=3", ["did you mean data.seq_len?"]),
+    ],
+)
+def test_mistaken_overrides_of_a_data_set(override, fragments):
+    with pytest.raises(UsageError) as caught:
+        load_data("names", [override])
+    for fragment in fragments:
+        assert fragment in str(caught.value)

@@ -6,6 +6,7 @@ import logging
 import pytest
 import torch
 
+from charlab.cells import CELLS
 from charlab.config.schema import ENGINES as ENGINES_OF_SCHEMA
 from charlab.config.schema import SCHEMAS, ModelConfig
 from charlab.engine import as_layer, build_layer, choice, layer
@@ -177,3 +178,35 @@ def test_the_cache_is_the_folder_of_the_configuration(monkeypatch, tmp_path):
     monkeypatch.setenv("CHARLAB_CACHE", str(tmp_path / "usual"))
     options = {"bias": "none", "reset": "after", "update_gate": "keep"}
     assert build_layer("custom_gru", 2, 3, options).cache == tmp_path / "usual"
+
+
+class Changed(Own):
+    """Its first state is made in a way of its own."""
+
+    def initial_state(self, batch_size, device):
+        return super().initial_state(batch_size)
+
+
+@pytest.mark.parametrize(
+    ("row", "what", "got"),
+    [
+        (("charlab.cells.no_such", "MGU"), "is not where CELLS says", "charlab.cells.no_such"),
+        (("charlab.cells.custom_gru", "MGU"), "is not where CELLS says", "no attribute 'MGU'"),
+        ((__name__, "Changed"), "Changed.initial_state cannot be called", "'device'"),
+    ],
+)
+def test_a_cell_of_ones_own_that_cannot_be_made(monkeypatch, row, what, got):
+    monkeypatch.setitem(CELLS, "mgu", row)
+    with pytest.raises(UsageError) as caught:
+        build_layer("mgu", I, H, {})
+    assert what in caught.value.what
+    assert got in caught.value.got
+    assert caught.value.hint
+
+
+def test_a_mistake_inside_of_a_cells_module_is_shown_where_it_is(monkeypatch, tmp_path):
+    (tmp_path / "own_cell.py").write_text("import no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(CELLS, "mgu", ("own_cell", "MGU"))
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        build_layer("mgu", I, H, {})

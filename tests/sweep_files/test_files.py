@@ -1,5 +1,7 @@
 """What a sweep file may say, and what is said of one that is wrong."""
 
+from pathlib import Path
+
 import pytest
 
 from charlab.errors import UsageError
@@ -200,6 +202,10 @@ def test_files_that_are_none(tmp_path):
     write_sweep(tmp_path)
     with pytest.raises(UsageError, match=r"there is no file .*no.yaml\n.*one of .*sweep.yaml"):
         read_sweep_file(tmp_path / "no.yaml")
+    with pytest.raises(UsageError, match=rf"\n +try +charlab sweep {tmp_path}/sweep.yaml"):
+        read_sweep_file(tmp_path / "swep.yaml")
+    with pytest.raises(UsageError, match=r"\n +try +charlab sweep sweeps/cells_names.yaml"):
+        read_sweep_file(Path("cells_names.yaml"))
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(UsageError, match=r"bad.yaml cannot be read: .*\n.*YAML in UTF-8"):
         read_sweep_file(tmp_path / "bad.yaml")

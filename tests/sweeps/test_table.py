@@ -43,6 +43,14 @@ def test_jobs_of_which_none_differs_show_all_they_have(jobs):
     assert labels_of(*jobs) == ["model=gru seed=0"] * len(jobs)
 
 
+def test_what_all_jobs_will_have_is_left_out_from_the_first_one_on():
+    shared = frozenset({"group=search", "model=gru"})
+    first = Job(("group=search", "model=gru", "optimizer.lr=0.1"), {}, shared)
+    assert labels_of(first) == ["lr=0.1"]
+    second = Job(("group=search", "model=gru", "optimizer.lr=0.2"), {}, shared)
+    assert labels_of(first, second) == ["lr=0.1", "lr=0.2"]
+
+
 def test_a_job_without_overrides():
     assert labels_of(job()) == ["defaults"]
     assert labels_of(job("seed=0"), job("seed=1", "model=gru"))[0] == "seed=0"

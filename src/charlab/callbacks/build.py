@@ -35,11 +35,13 @@ def build_callbacks(
     signals: EndingSignals,
     *,
     vocab_size: int,
+    unit: str,
     total_steps: int,
 ) -> list[Callback]:
     """In this order: a row is logged before samples stop the clock, the bar shows both.
 
-    probe: makes the batch of that many rows and steps that diagnostics are measured on
+    probe  makes the batch of that many rows and steps that diagnostics are measured on
+    unit   what a target is called on the screen, "char" or "byte"
     """
     chosen = config.callbacks
     train_log = TrainLog(
@@ -63,7 +65,7 @@ def build_callbacks(
         batch = probe(chosen.diagnostics.num_rows, chosen.diagnostics.num_steps)
         callbacks.append(DiagnosticsLog(chosen.diagnostics, batch, clock, run.add_diagnostics))
     if chosen.progress.enabled:
-        callbacks.append(ProgressBar(chosen.progress, console, train_log, total_steps))
+        callbacks.append(ProgressBar(chosen.progress, console, train_log, total_steps, unit))
     if chosen.early_stopping.enabled:
         callbacks.append(
             EarlyStopping(

@@ -11,22 +11,33 @@ from charlab.callbacks.train_log import TrainLog
 from charlab.config.schema_output import ProgressConfig
 from charlab.fitted_table import duration
 
+# bits per target, by what a target is
+BITS = {"char": "bpc", "byte": "bpb"}
 # seconds between two lines where nothing can be redrawn
 LINE_EVERY_S = 10.0
 
 
 @final
 class ProgressBar(Callback):
-    """Shows step, loss, bits per character, the last validation, characters/s and the time left."""
+    """Shows step, loss, bits per target, the last validation, targets/s and the time left.
+
+    unit: what a target is, "char" or "byte"
+    """
 
     def __init__(
-        self, config: ProgressConfig, console: Console, train_log: TrainLog, total_steps: int
+        self,
+        config: ProgressConfig,
+        console: Console,
+        train_log: TrainLog,
+        total_steps: int,
+        unit: str,
     ) -> None:
         self.console = console
         self.live = console.is_terminal
         self.every_s = config.refresh_s if self.live else LINE_EVERY_S
         self.train_log = train_log
         self.total_steps = total_steps
+        self.unit = unit
         self.val_bpc: float | None = None
         self._shown_s = 0.0
         self._bar = Progress(
@@ -68,9 +79,9 @@ class ProgressBar(Callback):
         left_s = (self.total_steps - step) * row["perf/step_ms"] / 1000
         parts = [
             f"loss {row['train/loss']:.3f}",
-            f"{row['train/bpc']:.3f} bpc",
-            "" if self.val_bpc is None else f"val {self.val_bpc:.3f} bpc",
-            f"{row['perf/chars_per_s']:,.0f} chars/s",
+            f"{row['train/bpc']:.3f} {BITS[self.unit]}",
+            "" if self.val_bpc is None else f"val {self.val_bpc:.3f} {BITS[self.unit]}",
+            f"{row['perf/chars_per_s']:,.0f} {self.unit}s/s",
             f"{duration(left_s)} left",
         ]
         return "  ".join(part for part in parts if part)

@@ -2,13 +2,17 @@
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
+from charlab.arguments import RUNS_FOLDER
 from charlab.compare.comparison import Comparison, ComparisonSet, Pair, Variant
 from charlab.compare.pairs import LEAST_TO_PLAN
 from charlab.reading.begun import words_like
+from charlab.reading.facts import RunFacts
 from charlab.terminal import callable_name
 
 LEAST_SEEDS = 5
+LEFT_OUT = ("seed=", "-", "resume=", "paths.runs=")
 # more than that nobody starts because of a hint
 MOST_NEEDED = 40
 MOST_ADDED = 10
@@ -40,9 +44,7 @@ def _more_seeds(of: ComparisonSet) -> list[tuple[str, str]]:
     num_more = max(1, min(MOST_ADDED, needed - pair.n))
     seeds = ",".join(str(max(used) + number) for number in range(1, num_more + 1))
     more = "1 more seed" if num_more == 1 else f"{num_more} more seeds"
-    return [
-        (command, f"{more} of {pair.better} and {pair.worse}") for command in _commands(two, seeds)
-    ]
+    return [(command, f"{more} of {of_what}") for command, of_what in _commands(two, seeds)]
 
 
 def _is_worth_seeds(pair: Pair) -> bool:
@@ -51,8 +53,11 @@ def _is_worth_seeds(pair: Pair) -> bool:
     return pair.verdict != "beats" and pair.n < LEAST_TO_PLAN
 
 
-def _commands(two: Sequence[Variant], seeds: str) -> list[str]:
-    """One for both where they differ in the cell alone; none where it is not known how they ran."""
+def _commands(two: Sequence[Variant], seeds: str) -> list[tuple[str, str]]:
+    """Commands, and of what they make more runs.
+
+    One for both where they differ in the cell alone; none where it is not known how they ran.
+    """
     typed = [_typed(variant) for variant in two]
     if any(words is None for words in typed):
         return []
@@ -63,18 +68,33 @@ def _commands(two: Sequence[Variant], seeds: str) -> list[str]:
     if rest[0] == rest[1] and len(models) == 2:
         cells = ",".join(dict.fromkeys(word.partition("=")[2] for word in models))
         program, *options = rest[0]
-        return [shlex.join([python, program, "-m", f"model={cells}", *options, f"seed={seeds}"])]
+        words = [python, program, "-m", f"model={cells}", *options, f"seed={seeds}"]
+        return [(shlex.join(words), f"{two[0].label} and {two[1].label}")]
     return [
-        shlex.join([python, words[0], "-m", *words[1:], f"seed={seeds}"])
-        for words in (first, second)
+        (shlex.join([python, words[0], "-m", *words[1:], f"seed={seeds}"]), variant.label)
+        for words, variant in zip((first, second), two, strict=True)
     ]
 
 
 def _typed(variant: Variant) -> list[str] | None:
-    """What makes a run like its newest one, without the seed."""
-    record = variant.runs[-1].record
-    command = record.get("command")
+    """What makes a run like its newest one, beside it, without the seed."""
+    newest = variant.runs[-1]
+    command = newest.record.get("command")
+    root = _root(newest)
     if not isinstance(command, list) or not command or not str(command[0]).endswith(".py"):
         return None
-    program, *words = words_like(record)
-    return [program, *(word for word in words if not word.startswith(("seed=", "-", "resume=")))]
+    if root is None:
+        return None
+    program, *words = words_like(newest.record)
+    words = [word for word in words if not word.startswith(LEFT_OUT)]
+    is_usual = root.resolve() == RUNS_FOLDER.resolve()
+    return [program, *words, *([] if is_usual else [f"paths.runs={root}"])]
+
+
+def _root(run: RunFacts) -> Path | None:
+    """The folder that has to be paths.runs for a run beside this one; None where there is none."""
+    group = Path(run.group).parts
+    folders = run.path.parent.parts
+    if folders[-len(group) :] != group:
+        return None
+    return Path(*folders[: -len(group)])

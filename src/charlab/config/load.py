@@ -10,7 +10,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charlab.cells import CELLS
 from charlab.config.checks import check, check_section
-from charlab.config.mistakes import from_omegaconf, plain, unknown_option
+from charlab.config.mistakes import (
+    choices_with,
+    from_omegaconf,
+    option_of_another_choice,
+    plain,
+    unknown_option,
+)
 from charlab.config.options import (
     KIND_OPTION,
     KIND_OPTIONS,
@@ -54,7 +60,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     except OmegaConfBaseException as error:
         raise _of_another_version(path, error) from error
     for override in overrides:
-        _apply(config, override)
+        _apply(config, override, is_run=True)
     check(config, resolve(config))
     OmegaConf.set_readonly(config, True)
     assert isinstance(config, DictConfig)
@@ -74,7 +80,7 @@ def load_data(kind: str, overrides: Sequence[str]) -> tuple[Any, PathsConfig]:
     )
     config.data.name = kind
     for override in overrides:
-        _apply(config, override)
+        _apply(config, override, is_run=False)
     for section in ("data", "paths"):
         check_section(config[section], f"{section}.")
     return OmegaConf.to_object(config.data), cast(PathsConfig, OmegaConf.to_object(config.paths))
@@ -117,7 +123,8 @@ def _of_another_version(path: Path, error: OmegaConfBaseException) -> UsageError
     )
 
 
-def _apply(config: DictConfig, override: str) -> None:
+def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
+    """is_run: the configuration is that of a run, and not a data set's alone."""
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise UsageError(
@@ -135,6 +142,7 @@ def _apply(config: DictConfig, override: str) -> None:
         )
     if name not in all_options() and name not in sections():
         raise unknown_option(name, got=override, value=text, owners={})
+    _check_has(config, name, override, is_run)
     try:
         config.merge_with_dotlist([override])
     except yaml.YAMLError as error:
@@ -146,3 +154,25 @@ def _apply(config: DictConfig, override: str) -> None:
         ) from error
     except OmegaConfBaseException as error:
         raise from_omegaconf(error, got=override, value=text, owners={}) from error
+
+
+def _check_has(config: DictConfig, name: str, override: str, is_run: bool) -> None:
+    """Raises UsageError for an option that only other choices, or sections, have."""
+    group = name.partition(".")[0]
+    if group not in config:
+        raise UsageError(
+            f"{name} is not about a data set",
+            expected=f"options of {' and '.join(f'{section}.*' for section in map(str, config))}",
+            got=override,
+            hint="leave it out",
+            option=name,
+        )
+    option = all_options().get(name)
+    if option is None or not option.schemas:
+        return
+    kind = config[group][KIND_OPTION[group]]
+    if schema_name(group, kind) not in option.schemas:
+        choices = choices_with(option, {})
+        other = f"charlab data {choices[0].partition('=')[2]} {override}"
+        hint = f"leave it out: the run has {group}={kind}" if is_run else other
+        raise option_of_another_choice(option, choices, override, hint)

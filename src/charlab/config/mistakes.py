@@ -5,7 +5,10 @@ Knows OmegaConf's errors by their attributes, and nothing of Hydra.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import Field
+from typing import Any
 
+from omegaconf import MISSING
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -50,7 +53,8 @@ def unknown_option(name: str, *, got: str, value: str = "VALUE", owners: Owners)
         return _unknown_launcher_option(name, got, value)
     option = all_options().get(name)
     if option is not None and option.schemas:
-        return _option_of_another_choice(option, got, value, owners)
+        choices = choices_with(option, owners)
+        return option_of_another_choice(option, choices, got, f"{choices[0]} {name}={value}")
     guesses = guess_names(name)
     return UsageError(
         f"{name} is not an option{did_you_mean(guesses)}",
@@ -85,17 +89,24 @@ def _options_beside(name: str) -> str:
     return f"an option of {section}: {', '.join(everywhere)}{of_some}"
 
 
-def _option_of_another_choice(option: Option, got: str, value: str, owners: Owners) -> UsageError:
+def choices_with(option: Option, owners: Owners) -> list[str]:
+    """The choices of conf/ that have an option: ["model=lstm", "model=custom_lstm"]."""
     group = option.name.partition(".")[0]
     schema_choices = {schema: [schema.partition("/")[2]] for schema in option.schemas} | {
         schema: choices for schema, choices in owners.items() if schema in option.schemas
     }
-    choices = [f"{group}={choice}" for names in schema_choices.values() for choice in names]
+    return [f"{group}={choice}" for names in schema_choices.values() for choice in names]
+
+
+def option_of_another_choice(
+    option: Option, choices: Sequence[str], got: str, hint: str
+) -> UsageError:
+    """choices: those that have it."""
     return UsageError(
-        f"{option.name} is not an option of this {group}",
+        f"{option.name} is not an option of this {option.name.partition('.')[0]}",
         expected=f"{option.name} together with {' or '.join(choices)}",
         got=got,
-        hint=f"{choices[0]} {option.name}={value}",
+        hint=hint,
         option=option.name,
     )
 
@@ -134,15 +145,26 @@ def wrong_value(name: str, value: object, *, got: str = "") -> UsageError:
         )
     field = (all_options() | launcher_options())[name].field
     guesses = nearest(str(value), field.metadata.get("choices", ()))
+    # 1e3 is a float
     if value_type(field).item is int and isinstance(value, float) and value.is_integer():
-        guesses = [str(int(value))]  # 1e3 is a float
+        whole = int(value)
+        guesses = [str(whole)] if whole <= field.metadata.get("le", whole) else []
+    advised = guesses[0] if guesses else _usual(field)
     return UsageError(
         f"{name} cannot be {plain(value)}{did_you_mean(guesses)}",
         expected=expected(field),
         got=got,
-        hint=f"{name}={guesses[0]}" if guesses else "",
+        hint=f"{name}={advised}" if advised else "",
         option=name,
     )
+
+
+def _usual(field: Field[Any]) -> str:
+    """The value that the schema has, as it is typed; empty where it says nothing to go by."""
+    value = field.default
+    is_simple = isinstance(value, int | float | str) and value not in (MISSING, "")
+    is_reference = isinstance(value, str) and "${" in value
+    return str(value).lower() if is_simple and not is_reference else ""
 
 
 def no_such_choice(group: str, choice: object, choices: Sequence[str], *, got: str) -> UsageError:

@@ -125,7 +125,7 @@ def range_text(field: Field[Any]) -> str:
     if "choices" in field.metadata:
         return "one of " + ", ".join(field.metadata["choices"])
     return " and ".join(
-        f"{sign} {field.metadata[key]}" for key, sign in LIMITS.items() if key in field.metadata
+        f"{sign} {field.metadata[key]:,}" for key, sign in LIMITS.items() if key in field.metadata
     )
 
 

@@ -66,6 +66,8 @@ def _malformed(line: str) -> UsageError:
             option=base,
         )
     bracketed = value.startswith(("[", "{"))
+    if name == "group":
+        value = re.sub(r"[^\w./-]+", "_", value)  # what may be the name of a folder
     return UsageError(
         f"the value of {name} cannot be read",
         expected="brackets and quotes in pairs; quotes around a text with spaces, commas, brackets"

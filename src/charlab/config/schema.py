@@ -23,6 +23,7 @@ from charlab.config.schema_output import CallbacksConfig, LoggerConfig
 from charlab.files import default_cache
 
 # ------------------------------------------------------------------------------------------ model
+MAX_SIZE = 1_000_000  # a product with as many rows and columns takes terabytes
 INITIALISERS = ("torch", "uniform", "xavier", "orthogonal")
 ENGINES = ("auto", "compiled", "eager", "reference")
 
@@ -32,9 +33,9 @@ class ModelConfig:
     """embedding -> num_layers recurrent layers of one cell -> logits."""
 
     cell: str = option(MISSING, "recurrent cell, a key of charlab.cells.CELLS")
-    hidden_size: int = option(128, "units of each recurrent layer", ge=1)
-    num_layers: int = option(1, "recurrent layers stacked", ge=1)
-    embedding_size: int = option(32, "width of the character embedding", ge=1)
+    hidden_size: int = option(128, "units of each recurrent layer", ge=1, le=MAX_SIZE)
+    num_layers: int = option(1, "recurrent layers stacked", ge=1, le=1000)
+    embedding_size: int = option(32, "width of the character embedding", ge=1, le=MAX_SIZE)
     dropout: float = option(
         0.0, "dropout on the embedding, between layers and before the logits", ge=0, lt=1
     )
@@ -42,7 +43,7 @@ class ModelConfig:
     tie_weights: bool = option(False, "logits use the embedding matrix (projected to its width)")
     init: str = option("torch", "initialiser of the recurrent weights", choices=INITIALISERS)
     match_params: Optional[float] = option(
-        None, "solve hidden_size so that the model has this many parameters", gt=0
+        None, "solve hidden_size so that the model has this many parameters", gt=0, le=10**12
     )
     engine: str = option(
         "auto",
@@ -157,7 +158,7 @@ class TrainerConfig:
     max_epochs: Optional[int] = option(None, "stop after this many passes over train", ge=1)
     max_steps: Optional[int] = option(None, "stop after this many optimizer steps", ge=1)
     accelerator: str = option("auto", "where to run", choices=("auto", "cpu", "gpu"))
-    devices: int = option(1, "processes, one a device", ge=1)
+    devices: int = option(1, "processes, one a device", ge=1, le=1000)
     precision: str = option("32-true", "arithmetic of the forward and backward", choices=PRECISIONS)
     gradient_clip: float = option(1.0, "largest norm of the gradient; 0 leaves it alone", ge=0)
     val_every_n_steps: Optional[int] = option(
@@ -167,7 +168,7 @@ class TrainerConfig:
     deterministic: bool = option(True, "only algorithms that repeat bit for bit")
     detect_anomaly: bool = option(False, "name the operation that made a NaN (slow)")
     num_threads: Optional[int] = option(
-        None, "CPU threads; null takes one for small steps, all for others", ge=1
+        None, "CPU threads; null takes one for small steps, all for others", ge=1, le=1000
     )
     test: bool = option(True, "score the best checkpoint on the test split when training ends")
 

@@ -80,6 +80,7 @@ class Labels:
         counts = Counter(override for job in jobs for override in set(job.overrides))
         is_alone = len({job.overrides for job in jobs}) == 1
         self._shared = {o for o, count in counts.items() if count == len(jobs) and not is_alone}
+        self._shared |= frozenset.intersection(*(job.shared for job in jobs)) if jobs else set()
         names = {override.partition("=")[0] for override in counts.keys() - self._shared}
         lasts = Counter(_last_part(name) for name in names)
         self._short = {

@@ -20,10 +20,14 @@ Ending = Literal["finished", "skipped", "failed", "pruned", "interrupted"]
 @final
 @dataclass(frozen=True)
 class Job:
-    """What is typed after train.py, and the checked configuration (plain, resolved) it makes."""
+    """What is typed after train.py, and the checked configuration (plain, resolved) it makes.
+
+    shared  overrides that all jobs of its sweep have, where that is known before all of these are
+    """
 
     overrides: tuple[str, ...]
     config: Mapping[str, Any] = field(repr=False)
+    shared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     @property
     def name(self) -> str:

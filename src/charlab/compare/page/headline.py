@@ -57,7 +57,8 @@ def headline(one: ComparisonSet) -> str:
     names = [best.label, *(_other(pair, best) for pair in unsure)]
     among = f"{', '.join(names[:-1])} and {names[-1]}"
     if len(names) > MOST_NAMES:
-        among = f"{len(names)} of {len(variants)}"
+        of_all = f"{len(names)} of {len(variants)}"
+        among = f"all {len(names)}" if len(names) == len(variants) else of_all
     return f"Too close to call among {among}: {lead}."
 
 

@@ -5,7 +5,10 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from charlab.config.nearest import nearest
 from charlab.errors import UsageError
+
+SWEEPS = Path("sweeps")
 
 
 def read_yaml(path: Path) -> Any:
@@ -13,10 +16,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError as error:
-        there = sorted(str(file) for file in path.parent.glob("*.yaml"))
-        raise UsageError(
-            f"there is no file {path}", expected=f"one of {', '.join(there)}" if there else ""
-        ) from error
+        raise _no_file(path) from error
     except _Twice as error:
         raise UsageError(
             f"{path} has {error}",
@@ -27,6 +27,23 @@ def read_yaml(path: Path) -> Any:
         raise UsageError(
             f"{path} cannot be read: {' '.join(str(error).split())}", expected="YAML in UTF-8"
         ) from error
+
+
+def _no_file(path: Path) -> UsageError:
+    """Names the file that was meant, where one of that name is in the folder of sweep files."""
+    elsewhere = SWEEPS / path.name
+    there = sorted(str(file) for file in path.parent.glob("*.yaml"))
+    near = nearest(str(path), there)
+    return UsageError(
+        f"there is no file {path}",
+        expected=f"one of {', '.join(there)}"
+        if there
+        else "a sweep file, such as those in sweeps/",
+        got=str(path),
+        hint=f"charlab sweep {elsewhere if elsewhere.exists() else near[0]}"
+        if near or elsewhere.exists()
+        else "",
+    )
 
 
 class _Twice(Exception):

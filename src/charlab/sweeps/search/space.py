@@ -66,11 +66,18 @@ class Space:
 
     def job(self, values: Values) -> Job:
         """The job with these values. Raises UsageError where they do not compose."""
-        swept = (f"{name}={as_text(value)}" for name, value in values.items())
-        overrides = (*self.overrides, *swept, *self.typed)
+        swept = {name: f"{name}={as_text(value)}" for name, value in values.items()}
+        overrides = (*self.overrides, *swept.values(), *self.typed)
         config, plain = self.composer.compose_job(overrides)
         check_data_config(config.data)
-        return Job(overrides, plain)
+        constant = (swept[name] for name in swept if name in self._constant)
+        return Job(overrides, plain, frozenset((*self.overrides, *constant, *self.typed)))
+
+    @property
+    def _constant(self) -> set[str]:
+        """The parameters with one value in the file; of those of a part others may have another."""
+        of_file = self.file.parameters.items()
+        return {name for name, distribution in of_file if isinstance(distribution, Constant)}
 
     def grid(self, num_jobs: int | None) -> list[Job]:
         """A job for each combination, the first num_jobs of them where it is a number.
