@@ -308,20 +308,24 @@ def test_light_modules_import_nothing_heavy(name):
     assert {module for module in found if in_any(module, HEAVY)} == set()
 
 
-@pytest.mark.parametrize(
-    ("entry", "heavy"),
-    [
-        *((entry, HEAVY) for entry in ENTRIES),
-        # drawing samples waits for torch alone, working scores out again not for W&B
-        ("charlab.restore, charlab.sampling", ["pytorch_lightning", "wandb"]),
-        ("charlab.rescore", ["wandb"]),
-    ],
-)
-def test_entries_load_nothing_heavy(entry, heavy):
-    """What their own imports import counts too."""
-    code = f"import sys, {entry}; print(*sorted(set({heavy!r}) & set(sys.modules)))"
+def loaded_by(code: str) -> list[str]:
+    """What of HEAVY a process has loaded after some code, what its imports import too."""
+    code = f"import sys\n{code}\nprint(*sorted(set({HEAVY!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_light_entries_load_nothing_heavy(entry):
+    assert loaded_by(f"import {entry}") == []
+
+
+def test_drawing_samples_waits_for_torch_alone():
+    assert loaded_by("import charlab.restore, charlab.sampling") == ["torch"]
+
+
+def test_working_scores_out_again_waits_not_for_wandb():
+    assert "wandb" not in loaded_by("import charlab.rescore")
 
 
 @pytest.mark.parametrize("name", FILES)

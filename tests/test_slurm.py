@@ -155,6 +155,7 @@ def test_a_job_asks_for_what_it_needs(tmp_path, cluster):
     assert text.index("export GREETING=hello") < text.index("srun") < text.index("=16 ")
 
 
+@pytest.mark.slow
 def test_no_more_jobs_run_at_once_than_allowed(tmp_path, cluster):
     sweep([make_job(tmp_path, seed) for seed in range(3)], array_parallelism=2)
     assert options_of(submitted(cluster)[0])["array"] == "0-2%2"
@@ -202,6 +203,7 @@ def test_a_warned_job_goes_back_into_the_queue_and_goes_on(tmp_path, cluster, mo
     assert "requeue 1 of 20" in log.read_text()
 
 
+@pytest.mark.slow
 def test_it_goes_back_only_so_often(tmp_path, cluster, monkeypatch):
     job = make_job(tmp_path, seconds=60)
     warn = functools.partial(cluster.call, "scancel", "--signal=USR2", "1")
@@ -219,6 +221,7 @@ def test_a_cancelled_job_stays_out_and_a_new_sweep_goes_on_with_it(tmp_path, clu
     assert starts(job)[1][0] > 0
 
 
+@pytest.mark.slow
 def test_a_job_cancelled_before_it_starts_has_not_failed(tmp_path, cluster, monkeypatch):
     jobs = [make_job(tmp_path, seed, seconds=0.5) for seed in (0, 1)]
     cancel = functools.partial(cluster.call, "scancel", "1_1")
@@ -227,6 +230,7 @@ def test_a_job_cancelled_before_it_starts_has_not_failed(tmp_path, cluster, monk
 
 
 # -------------------------------------------------------------------------------------- who watches
+@pytest.mark.slow
 def test_ctrl_c_leaves_jobs_in_the_queue_and_the_same_call_finds_them(
     tmp_path, cluster, monkeypatch
 ):

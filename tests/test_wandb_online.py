@@ -200,7 +200,7 @@ def hangs_before_the_end(job_of, server):
 @pytest.mark.parametrize(
     "what",
     [
-        refuses_at_start,
+        pytest.param(refuses_at_start, marks=pytest.mark.slow),
         pytest.param(hangs_at_start, marks=pytest.mark.slow),
         pytest.param(dies_on_the_way, marks=pytest.mark.slow),
         pytest.param(hangs_on_the_way, marks=pytest.mark.slow),
