@@ -1,8 +1,9 @@
 # What needs .venv makes it, and installs what is missing or out of date.
-# with it each process of the tests compiles all of charlab anew
-unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
+
+# with this set, each of the many processes of the tests compiles all of charlab anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test test-slow lint bench-all clean

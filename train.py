@@ -45,7 +45,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
     from charlab.lit import CharLitModule
     from charlab.loggers import build_loggers, check_loggers
     from charlab.memory import check_fits, peak_memory
-    from charlab.model import build_model, params_of
+    from charlab.model import build_model, planned_params
     from charlab.outcome import final_scores, recorded
     from charlab.restore import open_run
     from charlab.sample_quality import sample_quality
@@ -69,7 +69,7 @@ def train_as(rank: Rank, composed: DictConfig, overrides: Sequence[str], asked: 
         check_loggers(config.logger)
     data = build_dataset(config.data, config.seed, cache, rank.world, report)
     where = where_it_runs(config.trainer)
-    check_fits(params_of(config.model, len(data.vocabulary)), config, *where)
+    check_fits(planned_params(config.model, len(data.vocabulary)), config, *where)
     model = build_model(config.model, len(data.vocabulary), config.seed, cache)
     prepare_process(config, model.record["hidden_size"])
     notices = model.settle(*where)

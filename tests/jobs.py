@@ -63,7 +63,9 @@ class Job:
     def record(self):
         return json.loads((self.run / "run.json").read_text())
 
-    def wait_until_it_trains(self):
-        while not any("train/loss" in f.read_text() for f in self.runs.glob("*/*/metrics.jsonl")):
+    def wait_until_it_trains(self, num_runs=1):
+        found = []
+        while sum("train/loss" in file.read_text() for file in found) < num_runs:
+            found = list(self.runs.glob("*/*/metrics.jsonl"))
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.05)

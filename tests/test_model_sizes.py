@@ -3,13 +3,15 @@
 import inspect
 
 import pytest
+import torch
 
 from charlab.cells import CELLS
 from charlab.config.schema import SCHEMAS, ModelConfig
 from charlab.errors import UsageError
-from charlab.model import build_model, cell_options, params_of
+from charlab.model import build_model, cell_options, count_params, planned_params
 
 from .cells.table import ROWS
+from .engine.odd_cells import Own
 
 V, E, H = 11, 6, 8
 
@@ -102,11 +104,28 @@ def test_many_layers_are_counted_without_making_them(layers, norm, tied):
     options = {"num_layers": layers, "layer_norm": norm, "tie_weights": tied}
     config = config_of("custom_lstm", hidden_size=H, embedding_size=E, **options)
     expected = num_params("custom_lstm", H, layers=layers, norm=norm, tied=tied)
-    assert params_of(config, V) == expected == build_model(config, V, 0).num_params
+    assert planned_params(config, V) == expected == build_model(config, V, 0).num_params
 
 
 def test_the_largest_model_that_can_be_asked_for_is_counted():
     """The recurrent product of a layer has a million rows and columns, its input one the same."""
     size = 10**6
     config = config_of("rnn", hidden_size=size, embedding_size=size, num_layers=1000)
-    assert params_of(config, V) == num_params("rnn", size, e=size, layers=1000) > 10**15
+    assert planned_params(config, V) == num_params("rnn", size, e=size, layers=1000) > 10**15
+
+
+class Reading(Own):
+    """Its constructor reads a number that it has computed."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.scale = float(torch.linspace(0, 1, hidden_size).sum())
+
+
+def test_a_cell_that_cannot_be_counted_can_be_made(monkeypatch):
+    monkeypatch.setitem(CELLS, "reading", (__name__, "Reading"))
+    config = config_of("reading", hidden_size=H, embedding_size=E)
+    assert planned_params(config, V) is None
+    assert build_model(config, V, 0).num_params > 0
+    with pytest.raises(UsageError, match="cannot be counted before it is made"):
+        count_params(config, V, H)

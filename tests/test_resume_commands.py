@@ -101,7 +101,7 @@ def test_of_two_at_the_same_time_one_runs(tmp_path):
     assert codes == [0, 75]
     run = jobs[0].run
     assert held.startswith(f"error: {run} is held by process ")
-    assert held.splitlines()[1:] == ["  try       charlab runs --watch, which follows it"]
+    assert held.splitlines()[1:] == [f"  try       charlab runs --watch {run}, which follows it"]
 
 
 def test_once_is_once(tmp_path):

@@ -102,7 +102,7 @@ class Claim:
     def __init__(self, run: Path) -> None:
         holder = holder_of(run)
         if holder is not None:
-            raise Held(f"{run} is held by {holder}")
+            raise Held(f"{run} is held by {holder}", run)
         self.run = run
         self._mine = this_process()
         self._released = threading.Event()
@@ -119,7 +119,7 @@ class Claim:
         with suppress(OSError):
             holder = _read(self.run)
             if holder is not None and holder != self._mine:
-                raise Held(f"{self.run} has been taken over by {holder}")
+                raise Held(f"{self.run} has been taken over by {holder}", self.run)
 
     def release(self) -> None:
         self._released.set()

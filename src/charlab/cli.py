@@ -16,7 +16,7 @@ import charlab
 from charlab import terminal
 from charlab.arguments import OVERRIDES, RUN
 from charlab.compare.command import compare_command
-from charlab.errors import CharlabError
+from charlab.errors import CharlabError, OutOfMemory
 from charlab.leet import leet_command
 from charlab.listing.command import runs_command
 from charlab.plot.command import plot_command
@@ -102,9 +102,7 @@ def charlab_command() -> None:
     help="The same seed draws the same samples.",
 )
 @CHECKPOINT
-@click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a line, each character as drawn."
-)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def sample_command(
     run: Path,
     overrides: Sequence[str],
@@ -118,7 +116,10 @@ def sample_command(
     checkpoint: Which,
     as_json: bool,
 ) -> None:
-    """Text from a trained run: a name a line, or stretches of a text."""
+    """Text from a trained run: a name a line, or stretches of a text.
+
+    What could do anything to a terminal is shown as U+FFFD; --json has it as it was drawn.
+    """
     import torch
 
     from charlab.restore import restore
@@ -286,4 +287,8 @@ def run(words: Sequence[str]) -> int:
         return 130
     except CharlabError as error:
         return terminal.tell(error)
+    except (RuntimeError, MemoryError) as error:
+        if (told := OutOfMemory.of(error)) is None:
+            raise
+        return terminal.tell(told)
     return code if isinstance(code, int) else 0

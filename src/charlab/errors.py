@@ -1,6 +1,12 @@
 """The errors a user can meet, and the exit codes they end in. Imports nothing heavy."""
 
+import errno
+import re
+import shlex
 from pathlib import Path
+
+# how torch and the libraries below it say so
+NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|ALLOC_FAILED")
 
 
 class CharlabError(Exception):
@@ -50,8 +56,10 @@ class Held(CharlabError):
 
     exit_code = 75
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what, hint="charlab runs --watch, which follows it")
+    def __init__(self, what: str, run: Path) -> None:
+        super().__init__(
+            what, hint=f"charlab runs --watch {shlex.quote(str(run))}, which follows it"
+        )
 
 
 class CannotWrite(CharlabError):
@@ -75,10 +83,24 @@ class OutOfMemory(CharlabError):
     def __init__(self, told: str) -> None:
         super().__init__(
             "out of memory",
-            expected="memory for the model, and for each step of a window and each row of a batch",
+            expected="room for the model, and for what each row of a batch needs",
             got=told,
-            hint="a smaller data.batch_size, data.seq_len or model.hidden_size",
+            hint="a smaller data.batch_size, or a smaller model",
         )
+
+    @classmethod
+    def of(cls, error: BaseException) -> "OutOfMemory | None":
+        """What to say of an error that means so; None for other errors."""
+        first, _, _ = str(error).strip().partition("\n")
+        # torch has a class for GPUs alone, which is not imported here
+        is_torchs = type(error).__name__ == "OutOfMemoryError" or (
+            isinstance(error, RuntimeError) and NO_MEMORY.search(first) is not None
+        )
+        is_systems = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        if not (is_torchs or is_systems or isinstance(error, MemoryError)):
+            return None
+        # "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: ..."
+        return cls(re.sub(r"^\[enforce fail[^]]*\] err == 0\. ", "", first) or "no room")
 
 
 class MissingPackage(UsageError):

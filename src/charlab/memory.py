@@ -1,4 +1,4 @@
-"""Memory: what a process has had, what a model needs, and what to say where there is none."""
+"""Memory: what a process has had, and what a model needs."""
 
 import os
 import resource
@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 
 from charlab.config.schema import Config
-from charlab.errors import CharlabError, OutOfMemory, UsageError
+from charlab.errors import UsageError
 
 GIB = 2**30
+SIZES = ("hidden_size", "embedding_size", "num_layers")
 TENSORS_PER_PARAM = 4  # the weight, its gradient, and two means of Adam's
-# Torch has no class of its own for main memory that it did not get.
-REFUSED_BY_SYSTEM = ("can't allocate memory", "not enough memory")
 
 
 def peak_memory(device: torch.device) -> dict[str, int | None]:
@@ -42,11 +41,15 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def check_fits(num_params: int, config: Config, device_type: str, dtype: torch.dtype) -> None:
+def check_fits(
+    num_params: int | None, config: Config, device_type: str, dtype: torch.dtype
+) -> None:
     """Raises UsageError where training takes more memory than there is, for the parameters alone.
 
-    device_type, dtype: as `trainer.where_it_runs` has them.
+    num_params: None where it is not known; device_type, dtype: as `trainer.where_it_runs` has them
     """
+    if num_params is None:
+        return
     needed = num_params * TENSORS_PER_PARAM * dtype.itemsize
     num_processes = config.trainer.devices
     if device_type == "cuda":
@@ -56,23 +59,13 @@ def check_fits(num_params: int, config: Config, device_type: str, dtype: torch.d
         where = f" for each of {num_processes} processes" if num_processes > 1 else ""
     if needed <= there:
         return
-    model = config.model
-    option = "model.hidden_size" if model.match_params is None else "model.match_params"
-    value = model.hidden_size if model.match_params is None else model.match_params
+    sizes = ("match_params",) if config.model.match_params is not None else SIZES
+    given = [f"model.{name}={getattr(config.model, name):.12g}" for name in sizes]
     raise UsageError(
         f"a model of {num_params:,} parameters does not fit into memory",
         expected=f"at most {there // (TENSORS_PER_PARAM * dtype.itemsize):,} parameters: training "
         f"keeps {TENSORS_PER_PARAM} numbers for each, and there are {there / GIB:.1f} GiB{where}",
-        got=f"{option}={value}, {needed / GIB:,.1f} GiB",
-        hint=f"a smaller {option}",
-        option=option,
+        got=f"{' '.join(given)}: {needed / GIB:,.1f} GiB",
+        hint="a smaller one",
+        option=f"model.{sizes[0]}",
     )
-
-
-def out_of_memory(error: BaseException) -> CharlabError | None:
-    """What to say of an error of torch's that means so; None for other errors."""
-    is_meant = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in REFUSED_BY_SYSTEM)
-    )
-    told = str(error).strip() or "no room for an object"
-    return OutOfMemory(told.splitlines()[0]) if is_meant else None

@@ -229,17 +229,24 @@ def solve_hidden_size(config: ModelConfig, vocab_size: int, num_params: int) -> 
     return min(candidates, key=lambda size: abs(count(size) - num_params))
 
 
-def params_of(config: ModelConfig, vocab_size: int) -> int:
-    """Parameters of the model of a configuration; those it is to have, where it says so."""
+def planned_params(config: ModelConfig, vocab_size: int) -> int | None:
+    """The parameters that the model of a configuration is to have.
+
+    None where its cell reads numbers while it is made, so that it cannot be counted before.
+    """
     if config.match_params is not None:
         return round(config.match_params)
-    return count_params(config, vocab_size, config.hidden_size)
+    try:
+        return count_params(config, vocab_size, config.hidden_size)
+    except UsageError:
+        return None
 
 
 def count_params(config: ModelConfig, vocab_size: int, hidden_size: int) -> int:
     """Parameters of the model with that hidden size.
 
-    Counts those of real models without storage, so it holds for every cell and option.
+    Counts those of real models without storage, so it holds for every cell and option. Raises
+    UsageError for a cell that cannot be made without.
     """
 
     def count(num_layers: int) -> int:
@@ -247,10 +254,19 @@ def count_params(config: ModelConfig, vocab_size: int, hidden_size: int) -> int:
         with torch.device("meta"):
             return _assemble(of_few, vocab_size, hidden_size).num_params
 
-    if config.num_layers <= 2:
-        return count(config.num_layers)
-    # all layers but the first are alike
-    return count(1) + (config.num_layers - 1) * (count(2) - count(1))
+    try:
+        if config.num_layers <= 2:
+            return count(config.num_layers)
+        # all layers but the first are alike
+        return count(1) + (config.num_layers - 1) * (count(2) - count(1))
+    except RuntimeError as error:
+        raise UsageError(
+            f"the parameters of model.cell={config.cell} cannot be counted before it is made",
+            expected="a constructor that reads no value of a tensor",
+            got=str(error).partition("\n")[0],
+            hint="model.hidden_size=N in the place of model.match_params",
+            option="model.match_params",
+        ) from error
 
 
 def _assemble(

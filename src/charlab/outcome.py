@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +13,8 @@ from pytorch_lightning import Trainer
 from charlab.checkpoint import BEST, PREVIOUS, load_weights, read_checkpoint
 from charlab.config.schema_output import WandbConfig
 from charlab.data.dataset import DataSet
-from charlab.errors import CannotWrite, Held, Interrupted
+from charlab.errors import CannotWrite, Held, Interrupted, OutOfMemory
 from charlab.lit import CharLitModule
-from charlab.memory import out_of_memory
 from charlab.plot import draw
 from charlab.runs import Run
 from charlab.stopping import EndingSignals
@@ -45,7 +45,7 @@ def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[
             signals.ignore()
             if isinstance(error, OSError) and error.errno in DISK:
                 error = CannotWrite(Path(error.filename or run.path), error)
-            error = out_of_memory(error) or error
+            error = OutOfMemory.of(error) or error
             is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
             goes_on = is_interrupt or isinstance(error, CannotWrite)
             if not isinstance(error, Held):  # then the run is another's
@@ -56,7 +56,8 @@ def recorded(run: Run, config: WandbConfig, signals: EndingSignals) -> Iterator[
             if tracking is not None:
                 tracking.finish(exit_code=1, goes_on=goes_on)
             if is_interrupt:
-                error = Interrupted(f"interrupted; to go on: charlab resume {run.path}")
+                go_on = shlex.join(["charlab", "resume", str(run.path)])
+                error = Interrupted(f"interrupted; to go on: {go_on}")
             raise error
         if config.images:
             show_pictures(run, tracking)

@@ -50,6 +50,7 @@ def rescore(
     """
     restored = restore(run, overrides, checkpoint)
     config = restored.config
+    assert dynamic is None or isinstance(config.data, StreamConfig)
     data = build_dataset(config.data, config.seed, Path(config.paths.cache), World(), report)
     check_same_data(restored.record, data)
     batches = data.module.eval_dataloader(split)

@@ -1,5 +1,6 @@
 """What is in a run directory, back: a trained model, or a training that goes on."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,7 +108,10 @@ def open_run(
             notes.append(f"goes on with {run.path.name} from step {step or 0:,}")
             if asked.run is None:
                 others = left_alone(config, run.path)
-                notes += [f"interrupted too: charlab resume {other}" for other in others]
+                notes += [
+                    f"interrupted too: {shlex.join(['charlab', 'resume', str(other)])}"
+                    for other in others
+                ]
             if changed and step:
                 what = " and ".join(changed)
                 notes.append(f"changed meanwhile: {what}; resume=never begins anew")

@@ -1,5 +1,6 @@
 """Which run a command line is about: a new one, or one that goes on. Imports nothing heavy."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def _named(path: Path, extends: bool) -> Found:
             f"{path} has finished: nothing is left of its budget",
             expected="a run that was interrupted, or that failed, or a larger budget",
             got=f"status {record['status']}",
-            hint=f"charlab resume {path} trainer.max_steps=N, with N above "
+            hint=f"charlab resume {shlex.quote(str(path))} trainer.max_steps=N, with N above "
             f"{record.get('total_steps', 'its steps')}",
         )
     if found.state == "finished" and record.get("num_steps", 0) < record.get("total_steps", 0):
@@ -98,7 +99,8 @@ def _named(path: Path, extends: bool) -> Found:
 
 
 def _held(path: Path) -> Held:
-    return Held(f"{path} is held by {holder_of(path) or 'a process that is about to end'}")
+    holder = holder_of(path) or "a process that is about to end"
+    return Held(f"{path} is held by {holder}", path)
 
 
 def _folder(config: Mapping[str, Any]) -> Path:

@@ -1,5 +1,6 @@
 """The configuration of a run, from its directory. Imports nothing heavy."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def check_stream(path: Path, overrides: Sequence[str], flag: str) -> None:
             f"{flag} goes with one long text",
             expected="a run on enwik8, enwik8_chars, text or python_stdlib",
             got=f"a run on data={data.name}, whose items are scored one by one",
-            hint=f"charlab eval {path}",
+            hint=shlex.join(["charlab", "eval", str(path)]),
             option=flag,
         )
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shlex
 import subprocess
 import sys
 
@@ -15,9 +16,11 @@ from charlab import cli
 from charlab.compare import command
 from charlab.compare.compare import compare
 from charlab.compare.table import show
+from charlab.config.compose import Composer
 from charlab.reading.find import read_runs
 
 from ..run_directories import add_curves, make_run, make_runs
+from ..running import ROOT
 
 SCORES = {
     "gru": [3.280, 3.270, 3.290, 3.275],
@@ -291,6 +294,15 @@ def test_more_seeds_go_where_the_compared_ones_are(capsys, tmp_path, monkeypatch
     (tmp_path / "runs").rename(tmp_path / "kept")
     _, out, _ = told(capsys, "kept/cells")
     assert "-m experiment=mine_gru group=cells paths.runs=kept seed=1,2,3,4" in out
+    odd = tmp_path / "ä, b=(1)"
+    (tmp_path / "kept").rename(odd)
+    _, out, _ = told(capsys, odd / "cells")
+    words = next(shlex.split(line) for line in out.splitlines() if "mine_gru" in line)
+    words = [word.replace("mine_gru", "notebook_names") for word in words]
+    composer = Composer(ROOT / "conf", "config", None)
+    jobs = composer.jobs(words[words.index("-m") + 1 :])
+    assert [composer.compose(job).paths.runs for job in jobs] == [str(odd)] * 4
+    odd.rename(tmp_path / "kept")
     (tmp_path / "kept" / "cells").rename(tmp_path / "kept" / "others")
     _, out, _ = told(capsys, "kept/others")
     assert "seed=" not in out

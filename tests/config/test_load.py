@@ -202,6 +202,9 @@ def test_to_container_holds_plain_values_alone(default_path):
             ["model.hidden_size is not about a data set", "data.* and paths.*"],
         ),
         ("data.seqlen=3", ["did you mean data.seq_len?"]),
+        ("data.name=text", ["data.name is not about a data set", "named before them"]),
+        ("recipe=names", ["recipe is not about a data set"]),
+        ("paths=3", ["paths is a section with options of its own", "paths.runs, paths.cache"]),
     ],
 )
 def test_mistaken_overrides_of_a_data_set(override, fragments):

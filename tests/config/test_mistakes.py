@@ -1,6 +1,8 @@
 """Every mistake has one clear message: the option's full name, what was expected, what came."""
 
 import contextlib
+import shlex
+from pathlib import Path
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -8,6 +10,7 @@ from hydra._internal.utils import create_config_search_path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from charlab.config.compose import Composer
 from charlab.config.mistakes import guess_names
 from charlab.config.options import all_options
 from charlab.config.overrides import parse
@@ -82,7 +85,7 @@ MISTAKES = [
      "brackets and quotes in pairs"),
     ("data.path=a(1).txt", "data.path cannot be read", "'data.path=\"a(1).txt\"'"),
     ("group='a", "group cannot be read"),
-    ("group=my(1)/b", "group cannot be read", "try       'group=\"my_1_/b\"'"),
+    ("group=my(1)/b", "group cannot be read", "try       group=my_1/b"),
     ("group=${", "group"),
     ("--lr 3", "--lr is not a flag", "try       optimizer.lr=VALUE"),
     ("--model.hidden_size=3", "try       model.hidden_size=3"),
@@ -248,3 +251,46 @@ def test_any_override_is_read_or_refused(line):
 def test_no_override_ends_in_a_traceback(command_line, line):
     if not line.startswith("-"):
         assert command_line(line).exit_code in (0, 2)
+
+
+# --------------------------------------------------------------------------------------- its advice
+CONF = Path(__file__).parents[2] / "conf"
+WRONG = (
+    "abc",
+    "-1",
+    "0.0",
+    "-1e3",
+    "1e30",
+    "1.5",
+    "null",
+    "a,b",
+    "[-1]",
+    "{a:1}",
+    "true",
+    "x(y",
+    "''",
+)
+
+
+def choices_with(option):
+    """What has to be typed for an option to be there, for each schema that has it."""
+    group = option.name.partition(".")[0]
+    for schema in option.schemas or ("",):
+        kind = {"": "", "base": "gru"}.get(schema.partition("/")[2], schema.partition("/")[2])
+        yield [f"{group}={kind}"] * bool(kind) + ["data.path=README.md"] * (kind == "text")
+
+
+@pytest.mark.parametrize("name", all_options())
+def test_what_is_advised_can_be_typed(name, monkeypatch):
+    monkeypatch.chdir(CONF.parent)
+    composer = Composer(CONF, "config", None)
+    for words in choices_with(all_options()[name]):
+        for value in WRONG:
+            try:
+                composer.compose([*words, f"{name}={value}"])
+            except UsageError as error:
+                advice = shlex.split(error.hint)
+            else:
+                continue
+            if advice and advice[0] not in ("python", "-m", "callbacks.samples.enabled=false"):
+                composer.compose([*words, *advice])

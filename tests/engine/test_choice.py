@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from charlab.cells import CELLS
+from charlab.cells.base import HiddenState
 from charlab.config.schema import ENGINES as ENGINES_OF_SCHEMA
 from charlab.config.schema import SCHEMAS, ModelConfig
 from charlab.engine import as_layer, build_layer, choice, layer
@@ -187,12 +188,26 @@ class Changed(Own):
         return super().initial_state(batch_size)
 
 
+class Bare(Own):
+    def initial_state(self, batch_size):
+        return super().initial_state(batch_size).h_BH
+
+
+class Narrow(Own):
+    def initial_state(self, batch_size):
+        return HiddenState(super().initial_state(batch_size).h_BH[:, 1:])
+
+
 @pytest.mark.parametrize(
     ("row", "what", "got"),
     [
         (("charlab.cells.no_such", "MGU"), "is not where CELLS says", "charlab.cells.no_such"),
-        (("charlab.cells.custom_gru", "MGU"), "is not where CELLS says", "no attribute 'MGU'"),
-        ((__name__, "Changed"), "Changed.initial_state cannot be called", "'device'"),
+        (("charlab.cells.custom_gru", "MGU"), "is not where CELLS says", "no class of that name"),
+        (("no_such_package.cells", "MGU"), "is not where CELLS says", "no_such_package"),
+        ((__name__, "H"), "is not where CELLS says", "no class of that name"),
+        ((__name__, "Changed"), "Changed.initial_state does not give", "'device'"),
+        ((__name__, "Bare"), "Bare.initial_state does not give", "Tensor, which is no NamedTuple"),
+        ((__name__, "Narrow"), "Narrow.initial_state does not give", f"h_BH is [1, {H - 1}]"),
     ],
 )
 def test_a_cell_of_ones_own_that_cannot_be_made(monkeypatch, row, what, got):
@@ -204,9 +219,18 @@ def test_a_cell_of_ones_own_that_cannot_be_made(monkeypatch, row, what, got):
     assert caught.value.hint
 
 
-def test_a_mistake_inside_of_a_cells_module_is_shown_where_it_is(monkeypatch, tmp_path):
-    (tmp_path / "own_cell.py").write_text("import no_such_package\n")
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("import no_such_package", ModuleNotFoundError),
+        ("import torch; torch.nn.NoSuchThing", AttributeError),
+    ],
+)
+def test_a_mistake_inside_of_a_cells_module_is_shown_where_it_is(
+    monkeypatch, tmp_path, line, error
+):
+    (tmp_path / f"own_{error.__name__}.py").write_text(f"{line}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(CELLS, "mgu", ("own_cell", "MGU"))
-    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+    monkeypatch.setitem(CELLS, "mgu", (f"own_{error.__name__}", "MGU"))
+    with pytest.raises(error, match=r"no_such_package|NoSuchThing"):
         build_layer("mgu", I, H, {})

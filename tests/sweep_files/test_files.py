@@ -9,7 +9,7 @@ from charlab.sweeps.definition.files import METRICS, read_sweep_file
 from charlab.sweeps.definition.hyperband import Hyperband
 from charlab.sweeps.definition.strict_yaml import read_yaml
 
-from ..running import STREAM, rows, train
+from ..running import ROOT, STREAM, rows, train
 from .making import COMMAND, LR, SWEEP, planned, space_of, write_sweep
 
 HYPERBAND = {"type": "hyperband", "min_iter": 1}
@@ -198,14 +198,20 @@ def test_options_of_hydra_are_refused(tmp_path, typed, hint):
     assert caught.value.hint == hint
 
 
-def test_files_that_are_none(tmp_path):
+def test_files_that_are_none(tmp_path, monkeypatch):
     write_sweep(tmp_path)
     with pytest.raises(UsageError, match=r"there is no file .*no.yaml\n.*one of .*sweep.yaml"):
         read_sweep_file(tmp_path / "no.yaml")
     with pytest.raises(UsageError, match=rf"\n +try +charlab sweep {tmp_path}/sweep.yaml"):
         read_sweep_file(tmp_path / "swep.yaml")
-    with pytest.raises(UsageError, match=r"\n +try +charlab sweep sweeps/cells_names.yaml"):
-        read_sweep_file(Path("cells_names.yaml"))
+    monkeypatch.chdir(ROOT)
+    for name in ("cells_names.yaml", "cells_names", "sweeps/cells_names", "cells_names.yml"):
+        with pytest.raises(UsageError) as caught:
+            read_sweep_file(Path(name))
+        assert caught.value.hint == "charlab sweep sweeps/cells_names.yaml"
+    with pytest.raises(UsageError) as caught:
+        read_sweep_file(Path("sweeps/zzzzzzzz.yaml"))
+    assert caught.value.hint == ""
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(UsageError, match=r"bad.yaml cannot be read: .*\n.*YAML in UTF-8"):
         read_sweep_file(tmp_path / "bad.yaml")
@@ -332,3 +338,19 @@ def test_an_override_that_is_none_is_told(tmp_path):
         space_of(tmp_path, "model.hiden_size=3").check()
     with pytest.raises(UsageError, match="has several values"):
         space_of(tmp_path, "seed=1,2").check()
+
+
+def test_what_all_jobs_have_is_known_from_the_first_one_on(tmp_path):
+    parameters = {
+        "model": {"values": ["gru", "lstm"]},
+        "optimizer.lr": LR,
+        "seed": {"value": 3},
+        "trainer.precision": {"values": ["32-true", "64-true"]},
+    }
+    space = space_of(tmp_path, "trainer.precision=64-true", "group=mine", parameters=parameters)
+    values = {"model": "gru", "optimizer.lr": 0.1, "seed": 3, "trainer.precision": "64-true"}
+    constant = {"seed=3", "trainer.precision=64-true", "group=mine"}
+    for part in (space, space.with_value("model", "gru")):
+        job = part.job(values)
+        assert set(job.overrides) - job.shared == {"model=gru", "optimizer.lr=0.1"}
+        assert job.shared >= constant

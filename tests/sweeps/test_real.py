@@ -45,7 +45,7 @@ def test_a_sweep_makes_the_runs_that_single_commands_make(tmp_path):
 def test_a_sweep_that_is_killed_goes_on_to_the_same_runs(tmp_path):
     words = ("-m", "model.hidden_size=8,12", "trainer.max_steps=400")
     sweep = Job(tmp_path / "cut", *words, "hydra.launcher.workers=2")
-    sweep.wait_until_it_trains()
+    sweep.wait_until_it_trains(num_runs=2)
     sweep.process.kill()
     sweep.process.communicate()
     assert sweep.left() == []  # they notice, save and end

@@ -49,6 +49,8 @@ def test_what_all_jobs_will_have_is_left_out_from_the_first_one_on():
     assert labels_of(first) == ["lr=0.1"]
     second = Job(("group=search", "model=gru", "optimizer.lr=0.2"), {}, shared)
     assert labels_of(first, second) == ["lr=0.1", "lr=0.2"]
+    only = Job(("model=gru", "seed=0"), {}, frozenset({"model=gru", "seed=0"}))
+    assert labels_of(only) == ["model=gru seed=0"]
 
 
 def test_a_job_without_overrides():

@@ -1,5 +1,6 @@
 """What to type after a comparison: more seeds where two variants are too close, the page."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,7 +89,15 @@ def _typed(variant: Variant) -> list[str] | None:
     program, *words = words_like(newest.record)
     words = [word for word in words if not word.startswith(LEFT_OUT)]
     is_usual = root.resolve() == RUNS_FOLDER.resolve()
-    return [program, *words, *([] if is_usual else [f"paths.runs={root}"])]
+    return [program, *words, *([] if is_usual else [f"paths.runs={_quoted(str(root))}"])]
+
+
+def _quoted(text: str) -> str:
+    """A value as Hydra reads it: quoted unless it is all of characters that mean nothing there."""
+    if re.fullmatch(r"[\w./-]+", text, re.ASCII):
+        return text
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return f'"{escaped}"'
 
 
 def _root(run: RunFacts) -> Path | None:

@@ -1,7 +1,5 @@
 """The rules that types alone cannot express: ranges, choices, and options that belong together."""
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, cast
@@ -9,9 +7,9 @@ from typing import Any, cast
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from charlab.cells import CELLS
-from charlab.config.mistakes import wrong_value
+from charlab.config.mistakes import GROUP, group_like, wrong_value
 from charlab.config.nearest import did_you_mean, nearest
-from charlab.config.options import KIND_OPTION, schema_name, schemas_of, value_type
+from charlab.config.options import KIND_OPTION, allows, schema_name, schemas_of
 from charlab.config.schema import SCHEMAS
 from charlab.errors import UsageError
 
@@ -80,22 +78,8 @@ def check_values(name: str, field: Field[Any], value: Any) -> None:
             option=name,
         )
     for item in values:
-        if item is not None and not _within(item, field):
+        if item is not None and not allows(field, item):
             raise wrong_value(name, item, got=str(value) if item is not value else "")
-
-
-def _within(value: Any, field: Field[Any]) -> bool:
-    limits = field.metadata
-    return (
-        # OmegaConf lets a list pass for an item of a list.
-        isinstance(value, value_type(field).item)
-        and (not isinstance(value, float) or math.isfinite(value))
-        and ("ge" not in limits or value >= limits["ge"])
-        and ("gt" not in limits or value > limits["gt"])
-        and ("le" not in limits or value <= limits["le"])
-        and ("lt" not in limits or value < limits["lt"])
-        and ("choices" not in limits or value in limits["choices"])
-    )
 
 
 def _check_kinds(config: DictConfig) -> None:
@@ -123,12 +107,12 @@ def _check_kinds(config: DictConfig) -> None:
 
 
 def _check_group(config: DictConfig) -> None:
-    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", config.group):
+    if not GROUP.fullmatch(config.group):
         raise UsageError(
             f"group={config.group!r} is not a folder under paths.runs",
             expected="letters, digits, _, - and ., with / between folders",
             got=config.group,
-            hint="group=my_comparison",
+            hint=f"group={group_like(config.group)}",
             option="group",
         )
 

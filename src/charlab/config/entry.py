@@ -18,7 +18,7 @@ from charlab.config.help import help_page
 from charlab.config.nearest import did_you_mean, nearest_options
 from charlab.config.options import all_options, sections
 from charlab.config.references import resolve
-from charlab.errors import CharlabError, UsageError
+from charlab.errors import CharlabError, OutOfMemory, UsageError
 from charlab.lifeline import end_with_parent
 from charlab.resume import Asked
 from charlab.sweeps.jobs import Job as SweepJob
@@ -48,12 +48,16 @@ def main(argv: Sequence[str], job: Job, script: Path) -> int:
         return _dispatch(argv, job, script)
     except CharlabError as error:
         return tell(error)
+    except (RuntimeError, MemoryError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # `python train.py --help | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        if (told := OutOfMemory.of(error)) is None:
+            raise
+        return tell(told)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `python train.py --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _dispatch(argv: Sequence[str], job: Job, script: Path) -> int:

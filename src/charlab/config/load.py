@@ -16,8 +16,10 @@ from charlab.config.mistakes import (
     option_of_another_choice,
     plain,
     unknown_option,
+    wrong_value,
 )
 from charlab.config.options import (
+    GLOBAL_GROUPS,
     KIND_OPTION,
     KIND_OPTIONS,
     all_options,
@@ -132,7 +134,15 @@ def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
             expected="OPTION=VALUE, such as data.batch_size=32",
             got=override,
         )
-    if name in KIND_OPTIONS or name in KIND_OPTION:
+    if not is_run and name in (*KIND_OPTIONS, *GLOBAL_GROUPS):
+        raise UsageError(
+            f"{name} is not about a data set",
+            expected="options of data.* and paths.*; the data set itself is named before them",
+            got=override,
+            hint="leave it out",
+            option=name,
+        )
+    if name in KIND_OPTIONS or (name in KIND_OPTION and is_run):
         raise UsageError(
             f"{name} is that of the run and cannot be changed",
             expected="options of the choices that the run was made with",
@@ -140,7 +150,9 @@ def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
             hint=f"python train.py {KIND_OPTIONS.get(name, name)}={text} makes another run",
             option=name,
         )
-    if name not in all_options() and name not in sections():
+    if name in sections():
+        raise wrong_value(name, text, got=override)
+    if name not in all_options():
         raise unknown_option(name, got=override, value=text, owners={})
     _check_has(config, name, override, is_run)
     try:

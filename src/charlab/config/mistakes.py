@@ -5,10 +5,7 @@ Knows OmegaConf's errors by their attributes, and nothing of Hydra.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import Field
-from typing import Any
 
-from omegaconf import MISSING
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -23,10 +20,12 @@ from charlab.config.options import (
     KIND_OPTIONS,
     Option,
     all_options,
+    allows,
     expected,
     launcher_options,
     schemas_of,
     sections,
+    usual_value,
     value_type,
 )
 from charlab.errors import UsageError
@@ -34,6 +33,8 @@ from charlab.errors import UsageError
 # The choices of conf/ that use a schema: {"model/custom_gru": ["custom_gru"]}.
 Owners = Mapping[str, Sequence[str]]
 
+# Folders under paths.runs.
+GROUP = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
 # What other programs call our options.
 SYNONYMS = {"learning_rate": "lr", "bptt": "seq_len", "gpus": "devices", "layers": "num_layers"}
 
@@ -45,6 +46,12 @@ def plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, str) else str(value)
+
+
+def group_like(text: str) -> str:
+    """What may be a group, and looks like the text."""
+    parts = [re.sub(r"[^\w.-]+", "_", part, flags=re.ASCII) for part in text.split("/")]
+    return "/".join(kept for part in parts if (kept := part.strip(".-_"))) or "my_comparison"
 
 
 def unknown_option(name: str, *, got: str, value: str = "VALUE", owners: Owners) -> UsageError:
@@ -143,28 +150,22 @@ def wrong_value(name: str, value: object, *, got: str = "") -> UsageError:
             got=got,
             option=name,
         )
-    field = (all_options() | launcher_options())[name].field
+    option = (all_options() | launcher_options())[name]
+    field, kind = option.field, value_type(option.field)
     guesses = nearest(str(value), field.metadata.get("choices", ()))
-    # 1e3 is a float
-    if value_type(field).item is int and isinstance(value, float) and value.is_integer():
-        whole = int(value)
-        guesses = [str(whole)] if whole <= field.metadata.get("le", whole) else []
-    advised = guesses[0] if guesses else _usual(field)
+    if kind.item is int and isinstance(value, float) and value.is_integer():
+        guesses = [str(int(value))] if allows(field, int(value)) else []  # 1e3 is a float
+    usual = usual_value(option)
+    advised = guesses[0] if guesses else ""
+    if not advised and isinstance(usual, kind.item) and allows(field, usual):
+        advised = plain(usual) if not isinstance(usual, str) else usual
     return UsageError(
         f"{name} cannot be {plain(value)}{did_you_mean(guesses)}",
         expected=expected(field),
         got=got,
-        hint=f"{name}={advised}" if advised else "",
+        hint=f"{name}={advised}" if advised and "${" not in advised else "",
         option=name,
     )
-
-
-def _usual(field: Field[Any]) -> str:
-    """The value that the schema has, as it is typed; empty where it says nothing to go by."""
-    value = field.default
-    is_simple = isinstance(value, int | float | str) and value not in (MISSING, "")
-    is_reference = isinstance(value, str) and "${" in value
-    return str(value).lower() if is_simple and not is_reference else ""
 
 
 def no_such_choice(group: str, choice: object, choices: Sequence[str], *, got: str) -> UsageError:
@@ -190,6 +191,8 @@ def from_omegaconf(
     known = name in all_options() or name in sections() or name in launcher_options()
     if isinstance(error, ValidationError) and known:
         return wrong_value(name, error.value, got=got)
+    if name in all_options() and not all_options()[name].schemas:  # `OPTION={a: 1}` of a list
+        return wrong_value(name, value, got=got)
     if isinstance(error, ConfigAttributeError | ConfigKeyError | ConfigTypeError) and name:
         return unknown_option(name, got=got, value=value, owners=owners)
     return UsageError(f"{name or 'the configuration'}: {first_line(error)}", got=got, option=name)
@@ -199,13 +202,13 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def fixed_kind(name: str, kind: object) -> UsageError:
+def fixed_kind(name: str, kind: str, choices: Sequence[str]) -> UsageError:
     """`model.cell` and its like come with the choice of the group, never alone."""
     group = KIND_OPTIONS[name]
     return UsageError(
         f"{name} is set by {group}=CHOICE and cannot be changed alone",
-        expected=f"{group}={kind}, which brings the options of {kind} with it",
+        expected=f"{group}=CHOICE, which brings the options of that choice with it",
         got=f"{name}={kind}",
-        hint=f"{group}={kind}",
+        hint=f"{group}={kind}" if kind in choices else "",
         option=name,
     )

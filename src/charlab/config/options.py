@@ -1,5 +1,6 @@
 """The schema by full option name (`model.hidden_size`), and its values in words."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import cache
@@ -108,6 +109,30 @@ def value_type(field: Field[Any]) -> ValueType:
         annotation = next(a for a in get_args(annotation) if a is not type(None))
     is_list = get_origin(annotation) is list
     return ValueType(get_args(annotation)[0] if is_list else annotation, is_list, is_optional)
+
+
+def allows(field: Field[Any], value: Any) -> bool:
+    """Whether a plain value, or an item of a list, is of the type and in the range of an option."""
+    limits = field.metadata
+    return (
+        # OmegaConf lets a list pass for an item of a list.
+        isinstance(value, value_type(field).item)
+        and (not isinstance(value, float) or math.isfinite(value))
+        and ("ge" not in limits or value >= limits["ge"])
+        and ("gt" not in limits or value > limits["gt"])
+        and ("le" not in limits or value <= limits["le"])
+        and ("lt" not in limits or value < limits["lt"])
+        and ("choices" not in limits or value in limits["choices"])
+    )
+
+
+def usual_value(option: Option) -> Any:
+    """The default that all schemas with an option agree on; None where they do not."""
+    leaf = option.name.partition(".")[2]
+    schemas = [SCHEMAS[name] for name in option.schemas if name in SCHEMAS]
+    defaults = [one.default for schema in schemas for one in fields(schema) if one.name == leaf]
+    is_one = all(default == defaults[0] for default in defaults)
+    return option.field.default if is_one else None
 
 
 # A value in words, and many of them.

@@ -2,20 +2,29 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import Field
+from typing import Any, Literal
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
-from charlab.config.mistakes import fixed_kind, guess_names, no_such_choice, plain, unknown_option
+from charlab.config.mistakes import (
+    fixed_kind,
+    group_like,
+    guess_names,
+    no_such_choice,
+    plain,
+    unknown_option,
+)
 from charlab.config.nearest import did_you_mean
 from charlab.config.options import (
     GLOBAL_GROUPS,
     KIND_OPTIONS,
     OPTIONAL_GROUPS,
     all_options,
+    allows,
     sections,
     value_type,
 )
@@ -46,7 +55,7 @@ def parse(
         if override.is_hydra_override():
             _check_hydra_option(line, override)
         else:
-            _check_form(line, override)
+            _check_form(line, override, choices)
         _check_values(line, override, mode, choices)
     return overrides
 
@@ -65,17 +74,31 @@ def _malformed(line: str) -> UsageError:
             hint=f"{guesses[0]}=VALUE" if guesses else "python train.py --help",
             option=base,
         )
-    bracketed = value.startswith(("[", "{"))
-    if name == "group":
-        value = re.sub(r"[^\w./-]+", "_", value)  # what may be the name of a folder
     return UsageError(
         f"the value of {name} cannot be read",
         expected="brackets and quotes in pairs; quotes around a text with spaces, commas, brackets"
         " or quotes",
         got=line,
-        hint=f"'{name}=[a,\"b c\"]'" if bracketed else f"'{name}=\"{value}\"'",
+        hint=_in_quotes(name, value),
         option=name,
     )
+
+
+def _in_quotes(name: str, value: str) -> str:
+    """How a value that cannot be read may be meant; empty where quotes would not help."""
+    option = all_options().get(name)
+    if name == "group":
+        return f"group={group_like(value)}"
+    if name in KIND_OPTIONS:
+        return ""
+    if option is not None and (
+        value_type(option.field).item is not str or "choices" in option.field.metadata
+    ):
+        return ""
+    if value.startswith(("[", "{")):
+        return f"'{name}=[a,\"b c\"]'"
+    is_list = option is not None and value_type(option.field).is_list
+    return f"'{name}=[\"{value}\"]'" if is_list else f"'{name}=\"{value}\"'"
 
 
 def _check_hydra_option(line: str, override: Override) -> None:
@@ -105,12 +128,12 @@ def _check_hydra_option(line: str, override: Override) -> None:
         )
 
 
-def _check_form(line: str, override: Override) -> None:
+def _check_form(line: str, override: Override, choices: Choices) -> None:
     """The options are those of the schema: they can be changed, not added, moved or deleted."""
     name = override.key_or_group
     value = line.partition("=")[2] or "VALUE"
     if name in KIND_OPTIONS:
-        raise fixed_kind(name, value)
+        raise fixed_kind(name, value, choices.get(KIND_OPTIONS[name], ()))
     if override.is_delete():
         raise UsageError(
             f"{name} cannot be deleted",
@@ -150,7 +173,7 @@ def _check_values(line: str, override: Override, mode: Mode, choices: Choices) -
             raise no_such_choice(name, override.value(), choices[name], got=line)
     elif mode == "run":
         option = all_options().get(name)
-        is_list = option is not None and value_type(option.field).is_list
+        is_list = option is not None and _is_list_of(option.field, line.partition("=")[2])
         raise UsageError(
             f"{name} has several values",
             expected="one value; several with -m, which runs one job for each",
@@ -165,3 +188,14 @@ def _check_values(line: str, override: Override, mode: Mode, choices: Choices) -
             got=line,
             option=name,
         )
+
+
+def _is_list_of(field: Field[Any], text: str) -> bool:
+    """Whether an option takes a list, and A,B,C are items for it."""
+    kind = value_type(field)
+    if not kind.is_list:
+        return False
+    try:
+        return all(allows(field, kind.item(item)) for item in text.split(","))
+    except ValueError:
+        return False

@@ -80,7 +80,9 @@ class Labels:
         counts = Counter(override for job in jobs for override in set(job.overrides))
         is_alone = len({job.overrides for job in jobs}) == 1
         self._shared = {o for o, count in counts.items() if count == len(jobs) and not is_alone}
-        self._shared |= frozenset.intersection(*(job.shared for job in jobs)) if jobs else set()
+        known = frozenset.intersection(*(job.shared for job in jobs)) if jobs else frozenset()
+        if counts.keys() - self._shared - known:  # else nothing would be left to show
+            self._shared |= known
         names = {override.partition("=")[0] for override in counts.keys() - self._shared}
         lasts = Counter(_last_part(name) for name in names)
         self._short = {

@@ -7,6 +7,7 @@ parameters, which agents hand on as a dict.
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ Goal = Literal["minimize", "maximize"]
 METHODS: tuple[Method, ...] = get_args(Method)
 GOALS: tuple[Goal, ...] = get_args(Goal)
 
+SWEEPS = Path("sweeps")
 KEYS = (
     "program",
     "method",
@@ -100,7 +102,10 @@ class SweepFile:
 
 def read_sweep_file(path: Path) -> SweepFile:
     """Raises UsageError for a file that is none, with what W&B or its agents would stumble over."""
-    given = read_yaml(path)
+    try:
+        given = read_yaml(path)
+    except FileNotFoundError as error:
+        raise _no_file(path) from error
     try:
         return _read(path, given)
     except UsageError as error:
@@ -111,6 +116,20 @@ def read_sweep_file(path: Path) -> SweepFile:
             hint=error.hint,
             option=error.option,
         ) from error
+
+
+def _no_file(path: Path) -> UsageError:
+    """Names the file that was probably meant, in its folder or among the shipped ones."""
+    there = {file.stem: file for file in sorted(path.parent.glob("*.yaml"))}
+    shipped = {file.stem: file for file in sorted(SWEEPS.glob("*.yaml"))}
+    guesses = nearest(path.stem, there) or nearest(path.stem, shipped)
+    meant = [str((there | shipped)[guess]) for guess in guesses[:1]]
+    return UsageError(
+        f"there is no file {path}",
+        expected=f"one of {', '.join(map(str, (there or shipped).values()))}",
+        got=str(path),
+        hint=shlex.join(["charlab", "sweep", *meant]) if meant else "",
+    )
 
 
 def _read(path: Path, given: Any) -> SweepFile:

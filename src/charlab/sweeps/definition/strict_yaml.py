@@ -5,18 +5,18 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from charlab.config.nearest import nearest
 from charlab.errors import UsageError
-
-SWEEPS = Path("sweeps")
 
 
 def read_yaml(path: Path) -> Any:
-    """What a file holds. Raises UsageError where it cannot be read, or has a key twice."""
+    """What a file holds.
+
+    Raises UsageError where it cannot be read, or has a key twice, FileNotFoundError without one.
+    """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError as error:
-        raise _no_file(path) from error
+    except FileNotFoundError:
+        raise
     except _Twice as error:
         raise UsageError(
             f"{path} has {error}",
@@ -27,23 +27,6 @@ def read_yaml(path: Path) -> Any:
         raise UsageError(
             f"{path} cannot be read: {' '.join(str(error).split())}", expected="YAML in UTF-8"
         ) from error
-
-
-def _no_file(path: Path) -> UsageError:
-    """Names the file that was meant, where one of that name is in the folder of sweep files."""
-    elsewhere = SWEEPS / path.name
-    there = sorted(str(file) for file in path.parent.glob("*.yaml"))
-    near = nearest(str(path), there)
-    return UsageError(
-        f"there is no file {path}",
-        expected=f"one of {', '.join(there)}"
-        if there
-        else "a sweep file, such as those in sweeps/",
-        got=str(path),
-        hint=f"charlab sweep {elsewhere if elsewhere.exists() else near[0]}"
-        if near or elsewhere.exists()
-        else "",
-    )
 
 
 class _Twice(Exception):

@@ -30,6 +30,7 @@ class Space:
 
     overrides  those of the command in the file
     typed      those of the command line, which come last
+    constant   the parameters with one value, whatever part of the sweep a job is of
     """
 
     file: SweepFile
@@ -37,6 +38,7 @@ class Space:
     overrides: tuple[str, ...]
     parameters: Mapping[str, Distribution]
     typed: tuple[str, ...]
+    constant: frozenset[str]
 
     @classmethod
     def of(cls, file: SweepFile, typed: Sequence[str]) -> "Space":
@@ -49,15 +51,19 @@ class Space:
             if name not in all_options() and name not in composer.choices:
                 raise _no_option(file, name)
         given = dict(override.partition("=")[::2] for override in typed)
+        parameters = {
+            name: Constant(given[name]) if name in given else distribution
+            for name, distribution in file.parameters.items()
+        }
         return cls(
             file=file,
             composer=composer,
             overrides=file.overrides,
-            parameters={
-                name: Constant(given[name]) if name in given else distribution
-                for name, distribution in file.parameters.items()
-            },
+            parameters=parameters,
             typed=tuple(line for line in typed if line.partition("=")[0] not in file.parameters),
+            constant=frozenset(
+                name for name, part in parameters.items() if isinstance(part, Constant)
+            ),
         )
 
     def with_value(self, name: str, value: Scalar) -> "Space":
@@ -70,14 +76,8 @@ class Space:
         overrides = (*self.overrides, *swept.values(), *self.typed)
         config, plain = self.composer.compose_job(overrides)
         check_data_config(config.data)
-        constant = (swept[name] for name in swept if name in self._constant)
+        constant = (swept[name] for name in swept if name in self.constant)
         return Job(overrides, plain, frozenset((*self.overrides, *constant, *self.typed)))
-
-    @property
-    def _constant(self) -> set[str]:
-        """The parameters with one value in the file; of those of a part others may have another."""
-        of_file = self.file.parameters.items()
-        return {name for name, distribution in of_file if isinstance(distribution, Constant)}
 
     def grid(self, num_jobs: int | None) -> list[Job]:
         """A job for each combination, the first num_jobs of them where it is a number.
