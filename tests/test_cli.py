@@ -78,7 +78,7 @@ def test_mistakes(capsys, run, words, fragments):
     [
         (b"", "cannot be read", "--checkpoint last"),
         (b"not a checkpoint", "cannot be read", "--checkpoint last"),
-        (None, "no such file", "a run has checkpoints once its first validation is done"),
+        (None, "no such file", "--checkpoint last"),
     ],
 )
 def test_a_damaged_checkpoint_is_named(capsys, tmp_path, run, content, fragment, hint):
@@ -93,8 +93,10 @@ def test_a_damaged_checkpoint_is_named(capsys, tmp_path, run, content, fragment,
     assert str(file) in err
     assert fragment in err
     assert f"  try       {hint}" in err
-    if content is not None:
-        assert told(capsys, "sample", str(path), *hint.split())[0] == 0
+    assert told(capsys, "sample", str(path), *hint.split())[0] == 0
+    (path / "checkpoints" / "last.ckpt").unlink()
+    file.unlink(missing_ok=True)
+    assert "this one has none, or none yet" in told(capsys, "sample", str(path))[2]
 
 
 def test_a_traceback_changes_no_exit_code(capsys, monkeypatch):

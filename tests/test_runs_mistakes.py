@@ -1,5 +1,6 @@
 """What is said where a run directory cannot be made, or where a path is none."""
 
+import json
 import os
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def test_reading_json_that_is_no_record_says_so(tmp_path, content):
     assert message(tmp_path) == [
         f"{tmp_path / 'run.json'} does not hold a record",
         "  expected  a JSON object with a status: running, finished, failed, pruned, preempted",
+        f"  got       {json.loads(content)!r}",
+        "  try       a copy of the run, where there is one",
     ]
 
 

@@ -77,10 +77,12 @@ def _reason(path: Path, error: Exception) -> str:
 
 def instead_of(path: Path) -> str:
     """What to do without this checkpoint."""
-    if not path.exists():
-        return "a run has checkpoints once its first validation is done"
     other = path.with_name(LAST if path.name == BEST else BEST)
-    return f"--checkpoint {other.stem}" if other.exists() else "train it again: there is no other"
+    if other.exists():
+        return f"--checkpoint {other.stem}"
+    if path.exists():
+        return "train it again: there is no other"
+    return "a run that has them: this one has none, or none yet"
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:

@@ -80,10 +80,10 @@ def deciding(folder: Path) -> Iterator[None]:
         lock.acquire()
     except OSError as error:
         raise UsageError(
-            f"cannot make a run directory in {folder}",
+            f"cannot make a run directory in {folder}, or go on with one",
             expected="a folder that can be written",
             got=error.strerror or str(error),
-            hint="paths.runs=FOLDER puts the runs elsewhere",
+            hint="paths.runs=FOLDER puts new runs elsewhere",
             option="paths.runs",
         ) from error
     try:

@@ -105,7 +105,11 @@ def open_run(
                     f"extended to {total_steps:,} steps: from here on its learning rate is that of "
                     "a run of this length"
                 )
-            notes.append(f"goes on with {run.path.name} from step {step or 0:,}")
+            notes.append(
+                f"starts {run.path.name} again, which has no checkpoint that can be read"
+                if step is None
+                else f"goes on with {run.path.name} from step {step:,}"
+            )
             if asked.run is None:
                 others = left_alone(config, run.path)
                 notes += [

@@ -263,7 +263,12 @@ def read_record(path: Path) -> dict[str, Any]:
         raise not_a_run(path, error) from error
     if not isinstance(record, dict) or record.get("status") not in get_args(Status):
         expected = f"a JSON object with a status: {', '.join(get_args(Status))}"
-        raise UsageError(f"{path / 'run.json'} does not hold a record", expected=expected)
+        raise UsageError(
+            f"{path / 'run.json'} does not hold a record",
+            expected=expected,
+            got=repr(record)[:60],
+            hint="a copy of the run, where there is one",
+        )
     return record
 
 

@@ -195,15 +195,16 @@ def test_to_container_holds_plain_values_alone(default_path):
     [
         (
             "data.seq_len=3",
-            ["not an option of this data", "try       charlab data enwik8 data.seq_len=3"],
+            ["not an option of this data", "try       charlab data python_stdlib data.seq_len=3"],
         ),
         (
             "model.hidden_size=3",
-            ["model.hidden_size is not about a data set", "data.* and paths.*"],
+            ["model.hidden_size is not an option of a data set", "data.* and paths.*"],
         ),
         ("data.seqlen=3", ["did you mean data.seq_len?"]),
-        ("data.name=text", ["data.name is not about a data set", "named before them"]),
-        ("recipe=names", ["recipe is not about a data set"]),
+        ("data.name=text", ["data.name is not an option of a data set", "named before them"]),
+        ("recipe=names", ["recipe is not an option of a data set"]),
+        ("model=lstm", ["model is not an option of a data set"]),
         ("paths=3", ["paths is a section with options of its own", "paths.runs, paths.cache"]),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from charlab.cells import CELLS
-from charlab.cells.base import HiddenState
+from charlab.cells.base import HiddenState, LSTMState
 from charlab.config.schema import ENGINES as ENGINES_OF_SCHEMA
 from charlab.config.schema import SCHEMAS, ModelConfig
 from charlab.engine import as_layer, build_layer, choice, layer
@@ -198,6 +198,51 @@ class Narrow(Own):
         return HiddenState(super().initial_state(batch_size).h_BH[:, 1:])
 
 
+class Plain(Own):
+    def step(self, x_BG, state):
+        return super().step(x_BG, state).h_BH
+
+
+class Nothing(Own):
+    def step(self, x_BG, state):
+        super().step(x_BG, state)
+
+
+class Summed(Own):
+    def step(self, x_BG, state):
+        return HiddenState(super().step(x_BG, state).h_BH.sum(0))
+
+
+class Other(Own):
+    def initial_state(self, batch_size):
+        zeros = super().initial_state(batch_size).h_BH
+        return LSTMState(zeros, zeros)
+
+
+class Misspelt(Own):
+    def add(self, size):
+        self.recurrent_linear("nwe")
+
+
+class Twice(Own):
+    def add(self, size):
+        self.recurrent_linear("one", "one")
+
+
+class Text(Own):
+    gates = "forget"
+
+
+class Biased(Own):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size, bias="inputs")
+
+
+class Optional(Own):
+    def __init__(self, input_size, hidden_size, slope):
+        super().__init__(input_size, hidden_size)
+
+
 @pytest.mark.parametrize(
     ("row", "what", "got"),
     [
@@ -205,9 +250,24 @@ class Narrow(Own):
         (("charlab.cells.custom_gru", "MGU"), "is not where CELLS says", "no class of that name"),
         (("no_such_package.cells", "MGU"), "is not where CELLS says", "no_such_package"),
         ((__name__, "H"), "is not where CELLS says", "no class of that name"),
-        ((__name__, "Changed"), "Changed.initial_state does not give", "'device'"),
-        ((__name__, "Bare"), "Bare.initial_state does not give", "Tensor, which is no NamedTuple"),
-        ((__name__, "Narrow"), "Narrow.initial_state does not give", f"h_BH is [1, {H - 1}]"),
+        (("torch.nn", "Linear"), "is not where CELLS says", "neither a Cell nor a Layer"),
+        ("charlab.cells.mgu.MGU", "the row 'mgu' of CELLS is not one", "charlab.cells.mgu.MGU"),
+        ((__name__, "Plain"), "Plain.step does not return", "Tensor, which is no NamedTuple"),
+        ((__name__, "Nothing"), "Nothing.step does not return", "NoneType"),
+        ((__name__, "Summed"), "Summed.step does not return", f"h_BH is [{H}] for a batch of 2"),
+        ((__name__, "Other"), "Other.step does not return", "where the state before it is LSTM"),
+        ((__name__, "Misspelt"), "cannot be made", "recurrent_linear('nwe',)"),
+        ((__name__, "Twice"), "cannot be made", "('one', 'one')"),
+        ((__name__, "Text"), "cannot be made", "Text.gates is 'forget'"),
+        ((__name__, "Biased"), "cannot be made", "bias is 'inputs'"),
+        ((__name__, "Optional"), "cannot be made from its options", "missing 1 required"),
+        ((__name__, "Changed"), "Changed.initial_state does not return", "'device'"),
+        (
+            (__name__, "Bare"),
+            "Bare.initial_state does not return",
+            "Tensor, which is no NamedTuple",
+        ),
+        ((__name__, "Narrow"), "Narrow.initial_state does not return", f"h_BH is [1, {H - 1}]"),
     ],
 )
 def test_a_cell_of_ones_own_that_cannot_be_made(monkeypatch, row, what, got):
@@ -233,4 +293,35 @@ def test_a_mistake_inside_of_a_cells_module_is_shown_where_it_is(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(CELLS, "mgu", (f"own_{error.__name__}", "MGU"))
     with pytest.raises(error, match=r"no_such_package|NoSuchThing"):
+        build_layer("mgu", I, H, {})
+
+
+class Counting(Own):
+    """Keeps in itself how often it ran."""
+
+    def add(self, size):
+        self.count = 0
+        self.register_buffer("last", torch.zeros(2, size))
+
+    def step(self, x_BG, state):
+        self.count += 1
+        self.last = state.h_BH + 1
+        return super().step(x_BG, state)
+
+
+def test_a_look_at_the_step_leaves_no_trace(monkeypatch):
+    monkeypatch.setitem(CELLS, "mgu", (__name__, "Counting"))
+    cell = build_layer("mgu", I, H, {}).cell
+    assert cell.count == 0
+    assert not cell.last.any()
+
+
+def test_what_the_step_itself_raises_is_shown_where_it_is(monkeypatch):
+    class Wrong(Own):
+        def step(self, x_BG, state):
+            return state.h_BH.no_such_function()
+
+    monkeypatch.setattr(f"{__name__}.Plain", Wrong)
+    monkeypatch.setitem(CELLS, "mgu", (__name__, "Plain"))
+    with pytest.raises(AttributeError, match="no_such_function"):
         build_layer("mgu", I, H, {})

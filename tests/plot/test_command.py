@@ -72,7 +72,10 @@ def test_a_run_that_has_just_begun_has_nothing_to_draw(tmp_path, capsys):
     code, out, err = told(capsys, run)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: there is nothing to draw of {run}\n")
-    assert "metrics.jsonl has no row of train/bpc or val/bpc: no step was logged yet" in err
+    assert (
+        "metrics.jsonl has no row of train/bpc or val/bpc: no step was logged, or it is damaged"
+        in err
+    )
     assert not (run / "plots").exists()
 
 

@@ -7,7 +7,7 @@ knows about data, models or training. `charlab.cells.CELLS` is the table of all 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, NamedTuple, final
+from typing import Literal, NamedTuple, final, get_args
 
 from torch import Tensor, nn
 
@@ -108,15 +108,34 @@ class Cell(Recurrent):
 
     bias: "both" puts a bias on the input product and on the recurrent ones, as torch.nn does
     (redundant except inside a reset product), "input" on the input product only, "none" nowhere.
+
+    Raises ValueError for gates that are not a tuple of different names, and for another bias.
     """
 
     def __init__(self, input_size: int, hidden_size: int, bias: BiasForm) -> None:
         super().__init__(input_size, hidden_size)
+        self._check(getattr(self, "gates", None), bias)
         self.bias = bias
         self.input_linear = GateLinear(input_size, hidden_size, self.gates, bias != "none")
 
+    def _check(self, gates: object, bias: str) -> None:
+        names = gates if isinstance(gates, tuple) else ()
+        if not (
+            names and len(set(names)) == len(names) and {type(gate) for gate in names} == {str}
+        ):
+            name = type(self).__name__
+            raise ValueError(f'{name}.gates is {gates!r}: give different names, ("forget", "new")')
+        if bias not in get_args(BiasForm):
+            forms = ", ".join(map(repr, get_args(BiasForm)))
+            raise ValueError(f"bias is {bias!r}: give one of {forms}")
+
     def recurrent_linear(self, *gates: str) -> GateLinear:
-        """A product from [B, H] to [B, len(gates) * H]."""
+        """A product from [B, H] to [B, len(gates) * H].
+
+        Raises ValueError for gates that the cell has not, or named twice.
+        """
+        if not gates or len(set(gates)) < len(gates) or not set(gates) <= set(self.gates):
+            raise ValueError(f"recurrent_linear{gates}: give some of the gates {self.gates}, once")
         return GateLinear(self.hidden_size, self.hidden_size, gates, self.bias == "both")
 
     @abstractmethod

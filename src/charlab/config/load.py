@@ -134,15 +134,15 @@ def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
             expected="OPTION=VALUE, such as data.batch_size=32",
             got=override,
         )
-    if not is_run and name in (*KIND_OPTIONS, *GLOBAL_GROUPS):
+    if not is_run and name in (*KIND_OPTIONS, *KIND_OPTION, *GLOBAL_GROUPS):
         raise UsageError(
-            f"{name} is not about a data set",
+            f"{name} is not an option of a data set",
             expected="options of data.* and paths.*; the data set itself is named before them",
             got=override,
             hint="leave it out",
             option=name,
         )
-    if name in KIND_OPTIONS or (name in KIND_OPTION and is_run):
+    if name in KIND_OPTIONS or name in KIND_OPTION:
         raise UsageError(
             f"{name} is that of the run and cannot be changed",
             expected="options of the choices that the run was made with",
@@ -173,7 +173,7 @@ def _check_has(config: DictConfig, name: str, override: str, is_run: bool) -> No
     group = name.partition(".")[0]
     if group not in config:
         raise UsageError(
-            f"{name} is not about a data set",
+            f"{name} is not an option of a data set",
             expected=f"options of {' and '.join(f'{section}.*' for section in map(str, config))}",
             got=override,
             hint="leave it out",
@@ -185,6 +185,9 @@ def _check_has(config: DictConfig, name: str, override: str, is_run: bool) -> No
     kind = config[group][KIND_OPTION[group]]
     if schema_name(group, kind) not in option.schemas:
         choices = choices_with(option, {})
-        other = f"charlab data {choices[0].partition('=')[2]} {override}"
+        names = [choice.partition("=")[2] for choice in choices]
+        # the one that needs neither a file nor the network, where it has the option
+        best = "python_stdlib" if "python_stdlib" in names else names[0]
+        other = f"charlab data {best} {override}"
         hint = f"leave it out: the run has {group}={kind}" if is_run else other
         raise option_of_another_choice(option, choices, override, hint)

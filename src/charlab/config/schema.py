@@ -34,7 +34,7 @@ class ModelConfig:
 
     cell: str = option(MISSING, "recurrent cell, a key of charlab.cells.CELLS")
     hidden_size: int = option(128, "units of each recurrent layer", ge=1, le=MAX_SIZE)
-    num_layers: int = option(1, "recurrent layers stacked", ge=1, le=1000)
+    num_layers: int = option(1, "recurrent layers stacked", ge=1, le=100)
     embedding_size: int = option(32, "width of the character embedding", ge=1, le=MAX_SIZE)
     dropout: float = option(
         0.0, "dropout on the embedding, between layers and before the logits", ge=0, lt=1

@@ -11,7 +11,7 @@ from charlab.config.option import MAX_SEED, option
 @dataclass
 class DataConfig:
     name: str = option(MISSING, "kind of data set")
-    batch_size: int = option(64, "rows of a batch, in each process", ge=1)
+    batch_size: int = option(64, "rows of a batch, in each process", ge=1, le=1_000_000)
 
 
 @dataclass

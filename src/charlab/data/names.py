@@ -140,7 +140,8 @@ def _split(
             got=f"{len(distinct)} distinct, cut into {num_train} train, {num_val} val and "
             f"{num_test} test (data.val_fraction={config.val_fraction}, "
             f"data.test_fraction={config.test_fraction})",
-            hint="give a longer file with data.path, or larger fractions",
+            hint="give a longer file with data.path"
+            + (", or larger fractions" if len(distinct) > 2 else ""),
             option="data.path",
         )
     order = shuffled(len(distinct), config.split_seed)

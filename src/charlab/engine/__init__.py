@@ -1,11 +1,13 @@
 """Turns a cell, which is one step, into a layer, which is a whole sequence."""
 
+import copy
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from charlab.cells import CELLS
@@ -31,21 +33,33 @@ def build_layer(
     cache   folder of compiled code; None: the one that paths.cache is by default
 
     Raises UsageError where the row of CELLS names no class, the options of the configuration are
-    not those of the class, or its first state is none.
+    not those of the class, or what its methods return is no state.
     """
-    name = CELLS[cell][1]
     maker = _class_of(cell)
+    name = CELLS[cell][1]
     try:
         made = maker(input_size, hidden_size, **options)
     except TypeError as error:
+        words = ["input_size", "hidden_size", *options]
         raise UsageError(
             f"model.cell={cell} cannot be made from its options",
-            expected=f"a schema for the constructor of {name} in src/charlab/config/schema.py",
+            expected=f"a constructor {name}({', '.join(words)}): the options are those of its "
+            "schema in src/charlab/config/schema.py",
             got=str(error),
+            hint="src/charlab/cells/custom_lstm.py has two options",
+            option="model.cell",
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"model.cell={cell} cannot be made",
+            expected="gates, products and a bias as charlab.cells.base.Cell has them",
+            got=str(error),
+            hint='"Write your own cell" in README.md has an example',
             option="model.cell",
         ) from error
     if isinstance(made, Cell):
         _check_initial_state(made)
+        _check_step(made)
         return as_layer(made, engine, cache)
     if engine != "auto":
         raise UsageError(
@@ -55,12 +69,22 @@ def build_layer(
             got=engine,
             hint=f"model=custom_{cell} is the same cell on the engine",
         )
-    assert isinstance(made, Layer)
+    if not isinstance(made, Layer):
+        raise _not_there(cell, f"{type(made).__name__}, which is neither a Cell nor a Layer")
     return made
 
 
 def _class_of(cell: str) -> Callable[..., object]:
     """What the row of CELLS names; errors inside of its module go on."""
+    row: object = CELLS[cell]
+    if not (isinstance(row, tuple) and len(row) == 2):
+        raise UsageError(
+            f"the row {cell!r} of CELLS is not one of a cell",
+            expected='a module and a class, as "gru": ("charlab.cells.builtin", "BuiltinGRU")',
+            got=repr(row),
+            hint="mend it in src/charlab/cells/__init__.py",
+            option="model.cell",
+        )
     module, name = CELLS[cell]
     try:
         imported = importlib.import_module(module)
@@ -91,24 +115,49 @@ def _check_initial_state(cell: Cell) -> None:
         inspect.signature(cell.initial_state).bind(1)
     except TypeError as error:
         got = f"{name}{inspect.signature(cell.initial_state)}: {error}"
-        raise _no_state(name, cell.hidden_size, got) from error
+        raise _no_state(name, "(self, batch_size)", cell.hidden_size, got) from error
     state: object = cell.initial_state(1)
+    if wrong := _wrong_with(state, 1, cell.hidden_size):
+        raise _no_state(name, "(self, batch_size)", cell.hidden_size, wrong)
+
+
+def _check_step(cell: Cell) -> None:
+    """One step of two rows; what it raises goes on, as it is the cell's own."""
+    weight = cell.input_linear.weight
+    if weight.is_meta:  # without numbers, some steps cannot run
+        return
+    probe = copy.copy(cell)  # a step may keep something in `self`
+    probe._buffers = dict(cell._buffers)
+    before = cell.initial_state(2)
+    with torch.no_grad():
+        after: object = probe.step(weight.new_zeros(2, len(weight)), before)
+    wrong = _wrong_with(after, 2, cell.hidden_size)
+    if not wrong and type(after) is not type(before):
+        wrong = f"{type(after).__name__}, where the state before it is {type(before).__name__}"
+    if wrong:
+        name = f"{type(cell).__name__}.step"
+        raise _no_state(name, "(self, x_BG, state)", cell.hidden_size, wrong)
+
+
+def _wrong_with(state: object, num_rows: int, hidden_size: int) -> str:
+    """What is wrong with it as a state; empty where it is one."""
     parts: Sequence[str] = getattr(state, "_fields", ())
     if not (isinstance(state, tuple) and parts):
-        raise _no_state(name, cell.hidden_size, f"{type(state).__name__}, which is no NamedTuple")
+        return f"{type(state).__name__}, which is no NamedTuple"
     for part, tensor in zip(parts, state, strict=True):
         shape = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-        if shape != [1, cell.hidden_size]:
-            raise _no_state(name, cell.hidden_size, f"{part} is {shape} for one row")
+        if shape != [num_rows, hidden_size]:
+            return f"{part} is {shape} for a batch of {num_rows}"
+    return ""
 
 
-def _no_state(name: str, hidden_size: int, got: str) -> UsageError:
+def _no_state(name: str, arguments: str, hidden_size: int, got: str) -> UsageError:
     return UsageError(
-        f"{name} does not give the first state",
-        expected="def initial_state(self, batch_size), a NamedTuple of tensors "
+        f"{name} does not return a state",
+        expected=f"def {name.partition('.')[2]}{arguments} that returns a NamedTuple of tensors "
         f"[batch_size, {hidden_size}], the output first",
         got=got,
-        hint="src/charlab/cells/custom_lstm.py has one of two parts",
+        hint="src/charlab/cells/custom_lstm.py has a state of two parts",
         option="model.cell",
     )
 

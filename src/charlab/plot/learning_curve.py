@@ -28,7 +28,9 @@ def draw_learning_curve(run: RunFacts, x: X) -> "Figure":
     """The best validation is that of best.ckpt. Raises Missing where nothing was measured yet."""
     curves = read_curves(run.path, (TRAIN, VAL), max_points=1000)
     if not curves:
-        raise Missing("metrics.jsonl has no row of train/bpc or val/bpc: no step was logged yet")
+        raise Missing(
+            "metrics.jsonl has no row of train/bpc or val/bpc: no step was logged, or it is damaged"
+        )
     figure = new_figure(WIDTH_IN, HEIGHT_IN)
     axes = figure.add_subplot()
     style(axes, run.name, _state(run))

@@ -144,7 +144,8 @@ def _database(url: str) -> BaseStorage:
                     f"the storage cannot be opened: {' '.join(str(error).split())}",
                     expected="the URL of a database, and the package that talks to it",
                     got=_shown(url),
-                    hint="postgresql+psycopg://USER@HOST/DATABASE, pip install 'psycopg[binary]'",
+                    hint="sqlite:////FOLDER/study.db on one machine; on several "
+                    "postgresql+psycopg://USER@HOST/DATABASE, pip install 'psycopg[binary]'",
                 ) from error
             time.sleep(attempt * random.uniform(0.5, 1))
     raise AssertionError("the last attempt returns or raises")
