@@ -134,7 +134,9 @@ def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
             expected="OPTION=VALUE, such as data.batch_size=32",
             got=override,
         )
-    if not is_run and name in (*KIND_OPTIONS, *KIND_OPTION, *GLOBAL_GROUPS):
+    is_known = name in all_options() or name in sections()
+    is_elsewhere = is_known and name.partition(".")[0] not in config
+    if not is_run and (is_elsewhere or name in (*KIND_OPTIONS, *KIND_OPTION, *GLOBAL_GROUPS)):
         raise UsageError(
             f"{name} is not an option of a data set",
             expected="options of data.* and paths.*; the data set itself is named before them",
@@ -152,7 +154,7 @@ def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
         )
     if name in sections():
         raise wrong_value(name, text, got=override)
-    if name not in all_options():
+    if not is_known:
         raise unknown_option(name, got=override, value=text, owners={})
     _check_has(config, name, override, is_run)
     try:
@@ -169,18 +171,9 @@ def _apply(config: DictConfig, override: str, *, is_run: bool) -> None:
 
 
 def _check_has(config: DictConfig, name: str, override: str, is_run: bool) -> None:
-    """Raises UsageError for an option that only other choices, or sections, have."""
-    group = name.partition(".")[0]
-    if group not in config:
-        raise UsageError(
-            f"{name} is not an option of a data set",
-            expected=f"options of {' and '.join(f'{section}.*' for section in map(str, config))}",
-            got=override,
-            hint="leave it out",
-            option=name,
-        )
-    option = all_options().get(name)
-    if option is None or not option.schemas:
+    """Raises UsageError for an option that only other choices have."""
+    group, option = name.partition(".")[0], all_options()[name]
+    if not option.schemas:
         return
     kind = config[group][KIND_OPTION[group]]
     if schema_name(group, kind) not in option.schemas:
