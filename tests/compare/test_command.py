@@ -308,6 +308,19 @@ def test_more_seeds_go_where_the_compared_ones_are(capsys, tmp_path, monkeypatch
     assert "seed=" not in out
 
 
+def test_more_seeds_of_a_variant_that_is_alone(capsys, tmp_path):
+    record = {"command": ["train.py", "model=gru", "seed=0"]}
+    make_run(tmp_path, record=record)
+    _, out, _ = told(capsys, tmp_path)
+    place = out.splitlines().index("  # 4 more seeds of gru")
+    expected = f"train.py -m model=gru paths.runs={tmp_path} seed=1,2,3,4"
+    assert out.splitlines()[place + 1].endswith(expected)
+    for seed in range(1, 5):
+        make_run(tmp_path, seed=seed, test=3.28 + 0.01 * seed, record=record)
+    _, out, _ = told(capsys, tmp_path)
+    assert "more seed" not in out
+
+
 def test_more_seeds_of_a_run_that_was_extended_have_its_budget(capsys, tmp_path):
     typed = ["train.py", "trainer.max_steps=100", "seed=0"]
     budget = {"max_steps": 3488, "max_epochs": None}

@@ -29,23 +29,35 @@ def next_commands(comparison: Comparison, page: Sequence[str]) -> list[tuple[str
 
 
 def _more_seeds(of: ComparisonSet) -> list[tuple[str, str]]:
-    """For the closest pair that nobody can call yet."""
+    """For the closest pair that nobody can call yet, or for a variant that is alone."""
+    if any(variant.reason for variant in of.variants):
+        return []
+    if len(of.variants) == 1:
+        chosen = [of.variants[0]]
+        num_had, needed = len(chosen[0].runs), LEAST_SEEDS
+    else:
+        pair = _closest(of)
+        if pair is None:
+            return []
+        by_label = {variant.label: variant for variant in of.variants}
+        chosen = [by_label[pair.better], by_label[pair.worse]]
+        num_had, needed = pair.n, max(pair.n + 1, pair.seeds_needed or LEAST_SEEDS)
+    num_more = min(MOST_ADDED, needed - num_had)
+    if num_more < 1:
+        return []
+    last = max(run.seed for variant in chosen for run in variant.runs)
+    seeds = ",".join(str(last + number) for number in range(1, num_more + 1))
+    more = "1 more seed" if num_more == 1 else f"{num_more} more seeds"
+    return [(command, f"{more} of {of_what}") for command, of_what in _commands(chosen, seeds)]
+
+
+def _closest(of: ComparisonSet) -> Pair | None:
+    """Of the pairs that more seeds may decide: those with the best variant first."""
     best = of.variants[0].label
     open_pairs = [pair for pair in of.pairs if _is_worth_seeds(pair)]
-    if not open_pairs or any(variant.reason for variant in of.variants):
-        return []
     # the least difference comes last
-    pair = next(
-        (one for one in reversed(open_pairs) if best in (one.better, one.worse)), open_pairs[-1]
-    )
-    by_label = {variant.label: variant for variant in of.variants}
-    two = [by_label[pair.better], by_label[pair.worse]]
-    used = [run.seed for variant in two for run in variant.runs]
-    needed = pair.seeds_needed or LEAST_SEEDS
-    num_more = max(1, min(MOST_ADDED, needed - pair.n))
-    seeds = ",".join(str(max(used) + number) for number in range(1, num_more + 1))
-    more = "1 more seed" if num_more == 1 else f"{num_more} more seeds"
-    return [(command, f"{more} of {of_what}") for command, of_what in _commands(two, seeds)]
+    with_best = [pair for pair in open_pairs if best in (pair.better, pair.worse)]
+    return next(reversed(with_best or open_pairs), None)
 
 
 def _is_worth_seeds(pair: Pair) -> bool:
@@ -54,26 +66,25 @@ def _is_worth_seeds(pair: Pair) -> bool:
     return pair.verdict != "beats" and pair.n < LEAST_TO_PLAN
 
 
-def _commands(two: Sequence[Variant], seeds: str) -> list[tuple[str, str]]:
+def _commands(chosen: Sequence[Variant], seeds: str) -> list[tuple[str, str]]:
     """Commands, and of what they make more runs.
 
-    One for both where they differ in the cell alone; none where it is not known how they ran.
+    One for both of two that differ in the cell alone; none where it is not known how they ran.
     """
-    typed = [_typed(variant) for variant in two]
-    if any(words is None for words in typed):
+    typed = [words for variant in chosen if (words := _typed(variant)) is not None]
+    if len(typed) < len(chosen):
         return []
-    first, second = (words or [] for words in typed)
     python = callable_name("python")
-    models = [word for words in (first, second) for word in words if word.startswith("model=")]
-    rest = [[word for word in words if not word.startswith("model=")] for words in (first, second)]
-    if rest[0] == rest[1] and len(models) == 2:
+    models = [word for words in typed for word in words if word.startswith("model=")]
+    rest = [[word for word in words if not word.startswith("model=")] for words in typed]
+    if len(models) == 2 and rest[0] == rest[1]:
         cells = ",".join(dict.fromkeys(word.partition("=")[2] for word in models))
         program, *options = rest[0]
         words = [python, program, "-m", f"model={cells}", *options, f"seed={seeds}"]
-        return [(shlex.join(words), f"{two[0].label} and {two[1].label}")]
+        return [(shlex.join(words), " and ".join(variant.label for variant in chosen))]
     return [
-        (shlex.join([python, words[0], "-m", *words[1:], f"seed={seeds}"]), variant.label)
-        for words, variant in zip((first, second), two, strict=True)
+        (shlex.join([python, program, "-m", *options, f"seed={seeds}"]), variant.label)
+        for (program, *options), variant in zip(typed, chosen, strict=True)
     ]
 
 
