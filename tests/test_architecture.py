@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "engine.runner": [],
     "engine.op": ["engine.runner"],
     "engine.skeleton": ["cells"],
+    "engine.contract": ["cells", "errors"],
     "engine.reference": ["types", "cells"],
     "engine.probe": ["cells", "engine.skeleton"],
     "engine.eager": [

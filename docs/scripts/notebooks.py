@@ -84,7 +84,7 @@ def notebook_speed(group: str) -> str:
 
 
 def _rows_with(run: RunFacts, name: str) -> list[Mapping[str, Any]]:
-    """Those of train/loss are means over the steps since the row before."""
+    """The rows of metrics.jsonl that have a metric; train/loss is a mean since the row before."""
     lines = (run.path / "metrics.jsonl").read_bytes().splitlines()
     return [row for row in rows.parsed(lines) if name in row]
 

@@ -287,7 +287,7 @@ def run(words: Sequence[str]) -> int:
         return 130
     except CharlabError as error:
         return terminal.tell(error)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if (told := OutOfMemory.of(error)) is None:
             raise
         return terminal.tell(told)

@@ -296,6 +296,12 @@ def test_a_mistake_inside_of_a_cells_module_is_shown_where_it_is(
         build_layer("mgu", I, H, {})
 
 
+def test_what_is_no_cell_is_told_whatever_is_to_run_it(monkeypatch):
+    monkeypatch.setitem(CELLS, "mgu", ("torch.nn", "Linear"))
+    with pytest.raises(UsageError, match="neither a Cell nor a Layer"):
+        build_layer("mgu", I, H, {}, "compiled")
+
+
 class Counting(Own):
     """Keeps in itself how often it ran."""
 

@@ -48,10 +48,10 @@ def main(argv: Sequence[str], job: Job, script: Path) -> int:
         return _dispatch(argv, job, script)
     except CharlabError as error:
         return tell(error)
+    except BrokenPipeError:  # `python train.py --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (RuntimeError, MemoryError, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # `python train.py --help | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         if (told := OutOfMemory.of(error)) is None:
             raise
         return tell(told)

@@ -1,17 +1,13 @@
 """Turns a cell, which is one step, into a layer, which is a whole sequence."""
 
-import copy
 import importlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from charlab.cells import CELLS
 from charlab.cells.base import Cell, Layer
+from charlab.engine.contract import check_contract
 from charlab.engine.layer import EngineLayer
 from charlab.engine.reference import ReferenceLayer
 from charlab.errors import UsageError
@@ -35,7 +31,7 @@ def build_layer(
     Raises UsageError where the row of CELLS names no class, the options of the configuration are
     not those of the class, or what its methods return is no state.
     """
-    maker = _class_of(cell)
+    maker = _maker_of(cell)
     name = CELLS[cell][1]
     try:
         made = maker(input_size, hidden_size, **options)
@@ -58,9 +54,10 @@ def build_layer(
             option="model.cell",
         ) from error
     if isinstance(made, Cell):
-        _check_initial_state(made)
-        _check_step(made)
+        check_contract(made)
         return as_layer(made, engine, cache)
+    if not isinstance(made, Layer):
+        raise _not_there(cell, f"{type(made).__name__}, which is neither a Cell nor a Layer")
     if engine != "auto":
         raise UsageError(
             f"model={cell} cannot run with model.engine={engine}",
@@ -69,12 +66,10 @@ def build_layer(
             got=engine,
             hint=f"model=custom_{cell} is the same cell on the engine",
         )
-    if not isinstance(made, Layer):
-        raise _not_there(cell, f"{type(made).__name__}, which is neither a Cell nor a Layer")
     return made
 
 
-def _class_of(cell: str) -> Callable[..., object]:
+def _maker_of(cell: str) -> Callable[..., object]:
     """What the row of CELLS names; errors inside of its module go on."""
     row: object = CELLS[cell]
     if not (isinstance(row, tuple) and len(row) == 2):
@@ -105,59 +100,6 @@ def _not_there(cell: str, got: str) -> UsageError:
         expected=f"a class {name} in the module {module}",
         got=got,
         hint=f"mend the row {cell!r} in src/charlab/cells/__init__.py, or the module",
-        option="model.cell",
-    )
-
-
-def _check_initial_state(cell: Cell) -> None:
-    name = f"{type(cell).__name__}.initial_state"
-    try:
-        inspect.signature(cell.initial_state).bind(1)
-    except TypeError as error:
-        got = f"{name}{inspect.signature(cell.initial_state)}: {error}"
-        raise _no_state(name, "(self, batch_size)", cell.hidden_size, got) from error
-    state: object = cell.initial_state(1)
-    if wrong := _wrong_with(state, 1, cell.hidden_size):
-        raise _no_state(name, "(self, batch_size)", cell.hidden_size, wrong)
-
-
-def _check_step(cell: Cell) -> None:
-    """One step of two rows; what it raises goes on, as it is the cell's own."""
-    weight = cell.input_linear.weight
-    if weight.is_meta:  # without numbers, some steps cannot run
-        return
-    probe = copy.copy(cell)  # a step may keep something in `self`
-    probe._buffers = dict(cell._buffers)
-    before = cell.initial_state(2)
-    with torch.no_grad():
-        after: object = probe.step(weight.new_zeros(2, len(weight)), before)
-    wrong = _wrong_with(after, 2, cell.hidden_size)
-    if not wrong and type(after) is not type(before):
-        wrong = f"{type(after).__name__}, where the state before it is {type(before).__name__}"
-    if wrong:
-        name = f"{type(cell).__name__}.step"
-        raise _no_state(name, "(self, x_BG, state)", cell.hidden_size, wrong)
-
-
-def _wrong_with(state: object, num_rows: int, hidden_size: int) -> str:
-    """What is wrong with it as a state; empty where it is one."""
-    parts: Sequence[str] = getattr(state, "_fields", ())
-    if not (isinstance(state, tuple) and parts):
-        return f"{type(state).__name__}, which is no NamedTuple"
-    for part, tensor in zip(parts, state, strict=True):
-        shape = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-        if shape != [num_rows, hidden_size]:
-            return f"{part} is {shape} for a batch of {num_rows}"
-    return ""
-
-
-def _no_state(name: str, arguments: str, hidden_size: int, got: str) -> UsageError:
-    return UsageError(
-        f"{name} does not return a state",
-        expected=f"def {name.partition('.')[2]}{arguments} that returns a NamedTuple of tensors "
-        f"[batch_size, {hidden_size}], the output first",
-        got=got,
-        hint="src/charlab/cells/custom_lstm.py has a state of two parts",
         option="model.cell",
     )
 
