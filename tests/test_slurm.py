@@ -91,6 +91,8 @@ def test_each_job_runs_once_and_says_how_it_ended(tmp_path, cluster):
     assert outcomes[0].record["status"] == "finished"
     assert [starts(job) for job in jobs] == [[[0.0, 0.0]]] * 3
     assert len(submitted(cluster)) == 1, "one array"
+    for number in range(len(jobs)):  # how a job ended is known before its process is gone
+        cluster.wait_for(f"1_{number}", None)
     assert cluster.queue == {}
 
 
